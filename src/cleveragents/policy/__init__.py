@@ -1,0 +1,1 @@
+"""May it happen? Pure: values in, one decision with its reason out."""
