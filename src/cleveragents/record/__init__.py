@@ -1,0 +1,1 @@
+"""What happened: the journal, its chain, and the views read from it."""

@@ -1,0 +1,1 @@
+"""Which tables are there, and how did they come about?"""
