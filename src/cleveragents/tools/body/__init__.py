@@ -1,0 +1,1 @@
+"""Tool bodies; loaded inside the cell only."""

@@ -1,0 +1,26 @@
+"""A certificate for ``here.test`` and its key: worth nothing, good for a hundred years."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KEY: Final = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg3Ynk/XBQKc1s43EE
+sIY63kkbsddUxQ4Jnk01t9xMks2hRANCAATzY3gnEVcjYrPSAgK0oU5jAf2J/Qk2
+ky2Hhyx4tjafjyuYCvR2wiDuod0RnOVwjHDTvH5YcamdLLpNfK4F6bxl
+-----END PRIVATE KEY-----
+"""
+CERTIFICATE: Final = """\
+-----BEGIN CERTIFICATE-----
+MIIBlTCCATugAwIBAgIUYb03ERcDSTKH7seTb57qQillDkcwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJaGVyZS50ZXN0MCAXDTI2MTEyNDExMzkxNFoYDzIxMjYxMDMx
+MTEzOTE0WjAUMRIwEAYDVQQDDAloZXJlLnRlc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATzY3gnEVcjYrPSAgK0oU5jAf2J/Qk2ky2Hhyx4tjafjyuYCvR2wiDu
+od0RnOVwjHDTvH5YcamdLLpNfK4F6bxlo2kwZzAdBgNVHQ4EFgQU8bKT5uwtIwxR
+vTBwehU9rOumBZ4wHwYDVR0jBBgwFoAU8bKT5uwtIwxRvTBwehU9rOumBZ4wDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALggloZXJlLnRlc3QwCgYIKoZIzj0EAwID
+SAAwRQIgPJwVf79bCp21Hxztjpb1bhpEp31cM42e1oD/bVgHq0ICIQDS13EmOlt6
+OBx5DUJ/Ny8Fy2KQewPzw1BYQpDaXxBLeA==
+-----END CERTIFICATE-----
+"""
