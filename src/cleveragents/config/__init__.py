@@ -1,0 +1,1 @@
+"""What is asked: files and settings, parsed once into typed values."""
