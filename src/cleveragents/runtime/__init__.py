@@ -1,0 +1,1 @@
+"""The door: every effect of every plan passes here."""

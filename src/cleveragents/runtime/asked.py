@@ -1,0 +1,36 @@
+"""A call in its canonical form, on its way through the door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cleveragents.runtime.call_context import CallContext
+    from cleveragents.terms.call import ToolCall
+    from cleveragents.terms.resource import Resource
+    from cleveragents.terms.tool import ToolSpec
+
+
+class Asked(NamedTuple):
+    """What is decided, recorded and performed: one spelling for all three.
+
+    A tuple, because one is made for every call.
+    """
+
+    call: ToolCall
+    context: CallContext
+    spec: ToolSpec
+    arguments: Mapping[str, object]
+    """Normalised, defaults filled in: what the tool really gets."""
+    resources: tuple[Resource, ...]
+    shown: Mapping[str, object]
+    """The arguments redacted: what the record and a person get."""
+    digests: Mapping[str, str]
+    """``arguments_digest`` and ``tool_digest``."""
+
+    @property
+    def reservation(self) -> str:
+        """Identity of what is held for this call."""
+        return f"{self.context.plan_id}/{self.call.call_id}"

@@ -1,0 +1,159 @@
+"""Every no of the door: recorded first, then raised.
+
+A refusal that is not in the record did not happen; whoever refuses comes here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Never
+
+from cleveragents.runtime.refusal import error_of
+from cleveragents.terms.decision import Refusal
+
+if TYPE_CHECKING:
+    from cleveragents.errors import (
+        BudgetExceededError,
+        DelegationError,
+        MergeRefusedError,
+        ToolAccessDeniedError,
+    )
+    from cleveragents.runtime.asked import Asked
+    from cleveragents.runtime.call_context import CallContext
+    from cleveragents.runtime.call_recorder import CallRecorder
+    from cleveragents.terms.call import ToolCall
+    from cleveragents.terms.decision import Denied, ViolationKind
+
+MAX_REFUSALS: Final = 200
+"""Paths of one refused merge that the violation names; the proposal in the record names all."""
+MAX_NAME: Final = 64
+"""Longest tool name; of a longer one, invented by a model, only so much is kept."""
+
+
+class RefusalDesk:
+    """Records a refusal and raises its error.
+
+    Args:
+        recorder: Writes the violation.
+    """
+
+    def __init__(self, recorder: CallRecorder) -> None:
+        self._recorder = recorder
+
+    def denied(self, asked: Asked, denied: Denied) -> Never:
+        """Refuse what the gate refuses.
+
+        Raises:
+            ToolAccessDeniedError: A profile does not admit it.
+            SecurityBoundaryViolation: The subplan's grant does not hold it.
+        """
+        at = self._recorder.violation_of(asked, denied.refusals)
+        raise error_of(
+            denied.refusals[0], tool=asked.spec.name, plan_id=asked.context.plan_id, at=at
+        )
+
+    def unknown_tool(self, call: ToolCall, context: CallContext) -> Never:
+        """Refuse a name that no tool has.
+
+        Raises:
+            ToolAccessDeniedError: In a root plan.
+            SecurityBoundaryViolation: In a subplan.
+        """
+        name = call.tool[:MAX_NAME]
+        refusal = _refusal(
+            "security_boundary" if context.security else "tool_access_denied",
+            rule="registry",
+            reason=f"no tool is named {name!r}",
+            resource_name=f"tool:{name}",
+        )
+        at = self._recorder.violation(context, call.call_id, {"tool": name}, (refusal,))
+        raise error_of(refusal, tool=name, plan_id=context.plan_id, at=at)
+
+    def resource(self, resource_name: str, call_id: str, context: CallContext) -> Never:
+        """Refuse a resource that a subplan asked its channel to open.
+
+        Raises:
+            SecurityBoundaryViolation: Always.
+        """
+        refusal = _refusal(
+            "security_boundary",
+            rule="grant.resources",
+            reason=f"{resource_name} was not handed to this subplan",
+            resource_name=resource_name,
+        )
+        body = {"tool": "open", "arguments": {"resource": resource_name}}
+        at = self._recorder.violation(context, call_id, body, (refusal,))
+        raise error_of(refusal, tool="open", plan_id=context.plan_id, at=at)
+
+    def by_person(self, asked: Asked, no: ToolAccessDeniedError) -> Never:
+        """Refuse what a person refused.
+
+        Raises:
+            ToolAccessDeniedError: Always; the one given.
+        """
+        refusal = _refusal(
+            "tool_access_denied",
+            rule="approval",
+            profile=no.profile_name,
+            reason=no.reason,
+            resource_name=f"tool:{asked.spec.name}",
+        )
+        self._recorder.violation_of(asked, (refusal,))
+        raise no
+
+    def over_budget(self, asked: Asked, error: BudgetExceededError) -> Never:
+        """Refuse what a limit does not admit.
+
+        Raises:
+            BudgetExceededError: Always; the one given.
+        """
+        refusal = _refusal(
+            "budget_exceeded",
+            rule="budget",
+            reason=error.message,
+            resource_name=f"tool:{asked.spec.name}",
+        )
+        self._recorder.violation_of(asked, (refusal,))
+        raise error
+
+    def delegation(self, asked: Asked, error: DelegationError) -> Never:
+        """Refuse to hand on more than may be handed on.
+
+        Raises:
+            DelegationError: Always; the one given.
+        """
+        refusal = _refusal(
+            "delegation_refused",
+            rule="grant.delegates",
+            reason=error.message,
+            resource_name=f"tool:{asked.spec.name}",
+        )
+        self._recorder.violation_of(asked, (refusal,), {"excesses": list(error.excesses)})
+        raise error
+
+    def merge(self, error: MergeRefusedError, context: CallContext) -> None:
+        """Record that what a plan made may not go further: one violation of that plan.
+
+        Its first refusal is that of the first path; the others stand beside it.
+
+        Args:
+            error: Names the plan: the context's own, or a child of it.
+            context: Of the plan whose tree the changes were for.
+        """
+        refusals = tuple(
+            _refusal(
+                "merge_refused",
+                rule="merge",
+                reason=problem,
+                resource_name=f"file:{problem.partition(': ')[0]}",
+            )
+            for problem in error.problems
+        )
+        self._recorder.merge_violation(context, error.plan_id, refusals[:MAX_REFUSALS])
+
+
+def _refusal(
+    kind: ViolationKind, *, rule: str, reason: str, resource_name: str, profile: str = ""
+) -> Refusal:
+    return Refusal(
+        kind=kind, rule=rule, profile=profile, reason=reason, resource_name=resource_name
+    )

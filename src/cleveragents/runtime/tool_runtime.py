@@ -1,0 +1,356 @@
+"""THE DOOR: the one function through which every effect of every plan passes.
+
+The order is the contract (design, section 11): canonical name and normalised
+paths -> record (answered?) -> registry -> gate -> approval -> reserve ->
+decision recorded -> effect -> outcome and settlement in one transaction.
+Nothing is held while a call waits for a person.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Never
+
+from cleveragents.errors import (
+    BudgetExceededError,
+    DelegationError,
+    MergeRefusedError,
+    RecordError,
+    SubplanRefusedError,
+    ToolAccessDeniedError,
+    ToolFailedError,
+)
+from cleveragents.policy import gate
+from cleveragents.runtime.asked import Asked
+from cleveragents.runtime.refusal import recorded_answer
+from cleveragents.terms.call import CallResult, ToolCall
+from cleveragents.terms.decision import Allowed, Denied
+from cleveragents.terms.digest import digest_value
+from cleveragents.terms.resource import parse_resource
+from cleveragents.terms.tool import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cleveragents.record.redaction import Redactor
+    from cleveragents.runtime.approval import ApprovalDesk
+    from cleveragents.runtime.call_context import Broker, CallContext
+    from cleveragents.runtime.call_recorder import CallRecorder
+    from cleveragents.runtime.journal import Trace
+    from cleveragents.runtime.refusal_desk import RefusalDesk
+    from cleveragents.terms.decision import Decision
+
+CHANGES: Final = frozenset({Effect.WRITE, Effect.DELETE, Effect.EXECUTE})
+"""Effects after which the workspace may differ."""
+MAX_RESOURCE: Final = 256
+"""Characters of an unreadable resource name that are kept."""
+GRACE_S: Final = 5.0
+"""What the host waits beyond a call's own time limit before it ends the cell."""
+
+
+class ToolRuntime:
+    """Decides, records, performs and records again. There is no second way.
+
+    Args:
+        recorder: Writes decision and outcome.
+        refusals: Records and raises every no.
+        desk: Asks a person.
+        broker: Performs network calls for the plan, in the host.
+        redactor: Replaces credential values before record and actor.
+        now_ms: A monotonic clock in milliseconds, for durations.
+        call_timeout_s: Time limit of a call that names none.
+    """
+
+    def __init__(
+        self,
+        *,
+        recorder: CallRecorder,
+        refusals: RefusalDesk,
+        desk: ApprovalDesk,
+        broker: Broker,
+        redactor: Redactor,
+        now_ms: Callable[[], int],
+        call_timeout_s: float,
+    ) -> None:
+        self._recorder = recorder
+        self._refusals = refusals
+        self._desk = desk
+        self._broker = broker
+        self._redactor = redactor
+        self._now_ms = now_ms
+        self._call_timeout_s = call_timeout_s
+
+    def call(self, call: ToolCall, context: CallContext) -> CallResult:
+        """Take one call through the door.
+
+        Args:
+            call: What the actor asks for.
+            context: What the host holds for that actor's plan.
+
+        Returns:
+            The result; from the record when the call had ended before.
+
+        Raises:
+            ToolAccessDeniedError: A profile, or a person, refuses.
+            SecurityBoundaryViolation: The subplan's grant does not hold it.
+            DelegationError: A spawn asks for more than may be handed on.
+            BudgetExceededError: A limit of the chain does not admit the worst case.
+            SubplanRefusedError: The spawned child was ended by a refusal.
+            MergeRefusedError: What the child made may not come back.
+            ApprovalPendingError: The call waits for a person.
+            ToolFailedError: The tool failed, or its arguments are malformed.
+            RecordError: The record cannot say what happened; the plan stops.
+        """
+        asked = self._asked(call, context)
+        trace = context.journal.find(call.call_id, tool=asked.spec.name, **asked.digests)
+        if trace.outcome is not None or trace.violation is not None:
+            return recorded_answer(asked, trace)
+        decision = gate.decide(context.scope, asked.spec, asked.arguments, asked.resources)
+        if isinstance(decision, Denied):
+            self._refuse(asked, decision)
+        if trace.is_unfinished:
+            found = self._take_up(asked, decision, trace)
+            if found is not None:
+                return found
+        approver = self._approve(asked, trace)
+        return self._perform(asked, decision, approver)
+
+    def explain(self, call: ToolCall, context: CallContext) -> Decision:
+        """Decide and do nothing: the dry form of ``call``."""
+        asked = self._asked(call, context)
+        return gate.decide(context.scope, asked.spec, asked.arguments, asked.resources)
+
+    def open(self, name: str, call_id: str, context: CallContext) -> Mapping[str, object]:
+        """Answer a program that asks its channel for a resource by name.
+
+        Args:
+            name: ``plan:<id>/context``, ``credential:NAME``, ``file:PATH``, ``host:NAME``.
+            call_id: The program's message.
+            context: What the host holds for that channel.
+
+        Returns:
+            The name again: the resource is used through tools, and a
+            credential's value never leaves the host.
+
+        Raises:
+            SecurityBoundaryViolation: It is another plan's, or was not handed on.
+        """
+        resource = parse_resource(name)
+        if resource is None:
+            self._refusals.resource(name[:MAX_RESOURCE], call_id, context)
+        decision = gate.decide_resources(context.scope, (resource,), call="open")
+        if isinstance(decision, Denied):
+            self._refusals.resource(resource.name, call_id, context)
+        return {"resource": resource.name}
+
+    def refuse_merge(self, error: MergeRefusedError, context: CallContext) -> None:
+        """Record that what a plan made may not go further."""
+        self._refusals.merge(error, context)
+
+    def refuse_late(
+        self,
+        error: BudgetExceededError,
+        call: ToolCall,
+        context: CallContext,
+        *,
+        is_under_way: bool,
+    ) -> Never:
+        """Record that a plan's time was used up before a call, or under it.
+
+        Raises:
+            BudgetExceededError: Always; the one given.
+        """
+        asked = self._asked(call, context)
+        trace = context.journal.find(call.call_id, tool=asked.spec.name, **asked.digests)
+        if trace.outcome is not None and not is_under_way:
+            # A resumed plan that has no time left: this call had ended well, another was refused.
+            raise error
+        self._refusals.over_budget(asked, error)
+
+    def _asked(self, call: ToolCall, context: CallContext) -> Asked:
+        spec = context.tools.find(call.tool)
+        if spec is None:
+            self._refusals.unknown_tool(call, context)
+        prepared = gate.prepare(spec, call.arguments)
+        return Asked(
+            call=call,
+            context=context,
+            spec=spec,
+            arguments=prepared.arguments,
+            resources=prepared.resources,
+            shown=self._redactor.value(prepared.arguments),
+            digests={
+                "arguments_digest": digest_value(prepared.arguments),
+                "tool_digest": context.tools.digest(spec.name),
+            },
+        )
+
+    def _refuse(self, asked: Asked, denied: Denied) -> Never:
+        first = denied.refusals[0]
+        if first.rule == "arguments":
+            # No rule forbids the call; it is malformed, and the actor can mend it.
+            self._recorder.decision(asked, Allowed(rule="arguments"), extra={})
+            self._fail(asked, first.reason, milliseconds=0, held=False)
+        self._refusals.denied(asked, denied)
+
+    def _take_up(self, asked: Asked, decision: Allowed, trace: Trace) -> CallResult | None:
+        """Find out what a call did that was started and never ended.
+
+        Returns:
+            Its result when it turns out to have happened; ``None`` when it may
+            be run (again).
+
+        Raises:
+            ApprovalPendingError: It may have reached the outside: a person decides.
+            RecordError: Its files are neither as before nor as after.
+        """
+        hands = asked.context.hands
+        before, after = _paths(trace, "before"), _paths(trace, "after")
+        if after:
+            current = hands.digests(tuple(after))
+            if current == after:
+                return self._finish(asked, {"recovered": True}, milliseconds=0, held=False)
+            if current != before:
+                raise RecordError(
+                    problem=f"call {asked.call.call_id} was cut off, and its files are neither as"
+                    " before nor as after it",
+                    hint=f"'agents plan cancel {asked.context.plan_id}' ends the plan",
+                )
+        elif asked.spec.place == "cell" and _may_change(asked, decision):
+            hands.restore(asked.call.call_id)
+        elif asked.spec.place == "host":
+            self._ask_person(asked, "it was started and never ended; it may have happened already")
+        return None
+
+    def _approve(self, asked: Asked, trace: Trace) -> str:
+        if asked.spec.name not in asked.context.approvals or trace.is_unfinished:
+            return ""
+        return self._ask_person(asked, f"{asked.spec.name} is listed under approvals")
+
+    def _ask_person(self, asked: Asked, reason: str) -> str:
+        try:
+            return self._desk.require(
+                asked.call,
+                asked.context,
+                arguments=asked.shown,
+                digests=asked.digests,
+                reason=reason,
+            )
+        except ToolAccessDeniedError as no:
+            self._refusals.by_person(asked, no)
+
+    def _perform(self, asked: Asked, decision: Allowed, approver: str) -> CallResult:
+        started = self._now_ms()
+        extra: dict[str, object] = {"approved_by": approver} if approver else {}
+        hands = asked.context.hands
+        prepares = asked.spec.place == "cell" and hands.is_prepared(asked.spec.name)
+        timeout_s = self._timeout_s(asked)
+        failure: ToolFailedError | None = None
+        if prepares:
+            try:
+                effect = hands.prepare(asked.spec.name, asked.arguments, timeout_s=timeout_s)
+                extra |= {"before": dict(effect.before), "after": dict(effect.after)}
+            except ToolFailedError as error:
+                failure = error
+        held = self._decide(asked, decision, extra)
+        try:
+            if failure is not None:
+                raise failure
+            if prepares:
+                value = hands.commit(timeout_s=timeout_s)
+            else:
+                value = self._effect(asked, decision, timeout_s)
+        except ToolFailedError as error:
+            self._fail(asked, error.reason, milliseconds=self._now_ms() - started, held=held)
+        except DelegationError as error:
+            self._recorder.give_back(asked, held=held)
+            self._refusals.delegation(asked, error)
+        except BudgetExceededError as error:
+            # What was to be moved into a subplan is not there.
+            self._recorder.give_back(asked, held=held)
+            self._refusals.over_budget(asked, error)
+        except MergeRefusedError as error:
+            self._end_unmerged(asked, error, milliseconds=self._now_ms() - started, held=held)
+        except SubplanRefusedError as error:
+            self._end_refused(asked, error, milliseconds=self._now_ms() - started, held=held)
+        return self._finish(asked, value, milliseconds=self._now_ms() - started, held=held)
+
+    def _decide(self, asked: Asked, decision: Allowed, extra: Mapping[str, object]) -> bool:
+        try:
+            return self._recorder.decision(asked, decision, extra=extra)
+        except BudgetExceededError as error:
+            self._refusals.over_budget(asked, error)
+
+    def _effect(self, asked: Asked, decision: Allowed, timeout_s: float) -> Mapping[str, object]:
+        name, arguments, context = asked.spec.name, asked.arguments, asked.context
+        match asked.spec.place:
+            case "cell":
+                if _may_change(asked, decision):
+                    context.hands.checkpoint(asked.call.call_id)
+                return context.hands.call(name, arguments, timeout_s=timeout_s)
+            case "host":
+                return self._broker.perform(name, arguments, context, timeout_s=timeout_s)
+            case "door":
+                call = ToolCall(
+                    step=asked.call.step,
+                    tool=name,
+                    arguments=arguments,
+                    attempt=asked.call.attempt,
+                )
+                return context.spawner.spawn(call, context)
+
+    def _timeout_s(self, asked: Asked) -> float:
+        own = asked.arguments.get("timeout_s")
+        return (float(own) if isinstance(own, int | float) else self._call_timeout_s) + GRACE_S
+
+    def _finish(
+        self, asked: Asked, value: Mapping[str, object], *, milliseconds: int, held: bool
+    ) -> CallResult:
+        shown = self._redactor.value(value)
+        body = {"status": "done", "value": shown}
+        self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
+        return CallResult(call_id=asked.call.call_id, tool=asked.spec.name, value=shown)
+
+    def _fail(self, asked: Asked, reason: str, *, milliseconds: int, held: bool) -> Never:
+        shown = self._redactor.text(reason)
+        body = {"status": "failed", "error": shown}
+        self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
+        raise ToolFailedError(tool_name=asked.spec.name, reason=shown)
+
+    def _end_unmerged(
+        self, asked: Asked, error: MergeRefusedError, *, milliseconds: int, held: bool
+    ) -> Never:
+        body = {
+            "status": "merge_refused",
+            "subplan_id": error.plan_id,
+            "problems": list(error.problems),
+            "error": error.message,
+        }
+        with self._recorder.one_commit():
+            self._refusals.merge(error, asked.context)
+            self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
+        raise error
+
+    def _end_refused(
+        self, asked: Asked, error: SubplanRefusedError, *, milliseconds: int, held: bool
+    ) -> Never:
+        # A spawn whose child ended for budget has no outcome and is asked anew (section 11).
+        if error.exit_code != BudgetExceededError.exit_code:
+            body = {
+                "status": "refused",
+                "subplan_id": error.subplan_id,
+                "name": error.name,
+                "error": error.reason,
+            }
+            self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
+        else:
+            self._recorder.give_back(asked, held=held)
+        raise error
+
+
+def _may_change(asked: Asked, decision: Allowed) -> bool:
+    return bool((asked.spec.effects - decision.imposed) & CHANGES)
+
+
+def _paths(trace: Trace, key: str) -> dict[str, str | None]:
+    found = (trace.decision or {}).get(key)
+    return dict(found) if isinstance(found, dict) else {}
