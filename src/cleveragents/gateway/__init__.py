@@ -1,0 +1,1 @@
+"""Another client as the actor: the MCP server."""

@@ -1,0 +1,1 @@
+"""Who is asked: model providers and prices."""

@@ -1,0 +1,1 @@
+"""A plan's life: start, execute, merge, apply, resume."""

@@ -1,0 +1,175 @@
+"""Children that merge together: in file order, after the whole group ended."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cleveragents.errors import MergeConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class GroupEndedError(Exception):
+    """A member may not go on: another one has ended the group.
+
+    Not of the public tree: the nursery says what becomes of the member.
+
+    Args:
+        reason: In one sentence.
+        is_late: The member ended after that; what it made is dropped. Else it
+            is kept for a later run.
+    """
+
+    def __init__(self, reason: str, *, is_late: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_late = is_late
+
+
+@dataclass(frozen=True, slots=True)
+class MemberEnding:
+    """How a member's last attempt ended."""
+
+    failure: str = ""
+    """What ends the plan with it; empty for nothing, or when the plan goes on over it."""
+    is_waiting: bool = False
+    """A person is asked; a later run goes on."""
+
+
+class Group:
+    """A barrier, then a queue: nobody merges before all have ended.
+
+    Args:
+        steps: The members' steps, in file order.
+        fail_fast: The first failure ends the others.
+        end: Ends a running child.
+    """
+
+    def __init__(
+        self,
+        steps: tuple[str, ...],
+        *,
+        fail_fast: bool = False,
+        end: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._order = steps
+        self._fail_fast = fail_fast
+        self._end = end
+        self._running: dict[str, str] = {}
+        self._ended: set[str] = set()
+        self._merged: set[str] = set()
+        self._broken = ""
+        self._is_failed = False
+        self._changed = threading.Condition()
+
+    def check(self) -> None:
+        """Say whether another member may still be started.
+
+        Raises:
+            GroupEndedError: One of them failed, and the group is ``fail_fast``.
+        """
+        with self._changed:
+            if self._broken:
+                raise GroupEndedError(self._broken, is_late=False)
+
+    def enter(self, step: str, plan_id: str) -> None:
+        """Say that a member's child is about to run.
+
+        Raises:
+            GroupEndedError: As ``check``.
+        """
+        with self._changed:
+            self.check()
+            self._running[step] = plan_id
+
+    @contextmanager
+    def turn(self, step: str) -> Iterator[None]:
+        """Wait until every member has ended and every earlier one has had its turn.
+
+        A conflict in one member's turn keeps the later ones for afterwards: what
+        a person decides about it is decided about the tree as it is then.
+
+        Raises:
+            GroupEndedError: Another member failed or conflicts.
+        """
+        earlier = set(self._order[: self._order.index(step)])
+        with self._changed:
+            self._running.pop(step, None)
+            is_late = self._is_failed
+            self._ended.add(step)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._broken or self._is_turn(earlier))
+            if self._broken:
+                raise GroupEndedError(self._broken, is_late=is_late)
+        try:
+            yield
+        except MergeConflictError as conflict:
+            self._break(f"it waits until the conflict of {conflict.plan_id} is settled")
+            raise
+        finally:
+            with self._changed:
+                self._merged.add(step)
+                self._changed.notify_all()
+
+    def leave(self, step: str, ending: MemberEnding) -> None:
+        """Say that a member is done, merged or not; the others need not wait for it.
+
+        One that waits for a person has not ended, and neither has the group:
+        what the others made is kept until it has.
+        """
+        with self._changed:
+            self._running.pop(step, None)
+            self._ended.add(step)
+            self._merged.add(step)
+            if ending.is_waiting:
+                self._broken = self._broken or f"{step} waits for a person"
+            self._changed.notify_all()
+        if ending.failure and self._fail_fast:
+            self._is_failed = True
+            reason = f"{step} failed and the group is fail_fast: {ending.failure}"
+            for plan_id in self._break(reason):
+                self._end(plan_id)
+
+    def _is_turn(self, earlier: set[str]) -> bool:
+        return self._ended.issuperset(self._order) and self._merged.issuperset(earlier)
+
+    def _break(self, reason: str) -> tuple[str, ...]:
+        with self._changed:
+            self._broken = self._broken or reason
+            self._changed.notify_all()
+            return tuple(self._running.values())
+
+
+class GroupBook:
+    """The open groups of this process, by plan and step.
+
+    Args:
+        end: Ends a running child.
+    """
+
+    def __init__(self, end: Callable[[str], None] = lambda _: None) -> None:
+        self._end = end
+        self._groups: dict[tuple[str, str], Group] = {}
+        self._lock = threading.Lock()
+
+    def open(self, plan_id: str, steps: tuple[str, ...], *, fail_fast: bool = False) -> None:
+        """Announce a group before its members start."""
+        group = Group(steps, fail_fast=fail_fast, end=self._end)
+        with self._lock:
+            for step in steps:
+                self._groups[plan_id, step] = group
+
+    def find(self, plan_id: str, step: str) -> Group:
+        """The group of a step; one of its own when nothing was announced."""
+        with self._lock:
+            return self._groups.get((plan_id, step)) or Group((step,))
+
+    def leave(self, plan_id: str, step: str, ending: MemberEnding) -> None:
+        """Say that an announced member is done, after its last attempt; see ``Group.leave``."""
+        with self._lock:
+            group = self._groups.pop((plan_id, step))
+        group.leave(step, ending)

@@ -1,0 +1,362 @@
+"""How a subplan comes into being, runs and comes back: attenuate, spawn once, merge once."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+from cleveragents.config.plan_file import subplan_from_stored
+from cleveragents.errors import (
+    ApprovalPendingError,
+    BudgetExceededError,
+    CleverAgentsError,
+    ConfigurationError,
+    DelegationError,
+    IsolationUnavailableError,
+    MergeConflictError,
+    PlanCancelledError,
+    RecordedEndingError,
+    RecordError,
+    SubplanRefusedError,
+    ToolFailedError,
+)
+from cleveragents.plans import purse
+from cleveragents.plans.charter import Charter, read_charter
+from cleveragents.plans.group import GroupEndedError
+from cleveragents.plans.opener import merges_live
+from cleveragents.plans.plan_state import Ending, PlanState
+from cleveragents.record import plan_row
+from cleveragents.record.entry import Entry
+from cleveragents.terms.call import attempts
+from cleveragents.terms.interaction import ProgressEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cleveragents.plans.group import Group, GroupBook
+    from cleveragents.plans.means import Means
+    from cleveragents.plans.merge import MergeInterface
+    from cleveragents.plans.running_plan import RunningPlan
+    from cleveragents.policy.grant import Grant
+    from cleveragents.terms.call import ToolCall
+    from cleveragents.terms.plan import SubplanDefinition
+
+OFF_UNSAFE: Final = "off-unsafe"
+
+
+@dataclass(frozen=True, slots=True)
+class _Household:
+    """What is shared by the children of one running plan."""
+
+    places: threading.Semaphore
+    """``max_parallel`` of them run; the rest wait in the queue."""
+    merging: threading.Lock
+    """Held while the parent's workspace is forked or merged into."""
+
+
+class Nursery:
+    """Makes children of running plans.
+
+    Args:
+        means: The shared parts.
+        groups: Which spawn calls merge together.
+        create: Stores a new charter.
+        run: Runs a charter to its end; the lifecycle's own.
+        merge: The only way back.
+    """
+
+    def __init__(
+        self,
+        means: Means,
+        *,
+        groups: GroupBook,
+        create: Callable[[Charter], None],
+        run: Callable[..., Ending],
+        merge: MergeInterface,
+    ) -> None:
+        self._means = means
+        self._groups = groups
+        self._create = create
+        self._run = run
+        self._merge = merge
+        self._households: dict[str, _Household] = {}
+        self._lock = threading.Lock()
+
+    def spawn(self, request: ToolCall, parent: RunningPlan) -> Mapping[str, object]:
+        """Run one child to its merge.
+
+        A child that the record already holds is taken up, never made twice.
+
+        Raises:
+            DelegationError: More was asked for than the parent may hand on.
+            SubplanRefusedError: A refusal ended the child.
+            ToolFailedError: The child failed.
+            ApprovalPendingError: The child waits for a person.
+            MergeConflictError: Child and parent changed the same place.
+            MergeRefusedError: The proposal holds what it may not.
+        """
+        if parent.charter.isolation.tier == OFF_UNSAFE:
+            raise IsolationUnavailableError(
+                problem="a subplan never runs without the wall",
+                fix=f"leave out --isolation {OFF_UNSAFE}",
+            )
+        group = self._groups.find(parent.plan_id, request.step)
+        household = self._household(parent)
+        definition = _definition(request)
+        with household.places:
+            # Only now: one that waited in the queue while the plan was ended is never made.
+            self._means.watch.check(parent)
+            child, is_fresh = self._admitted(request, parent, definition, household, group)
+            ending = self._run_child(child, parent, is_fresh=is_fresh)
+        self._raise_unless_done(child, ending)
+        return self._bring_back(request, parent, child, definition, group, household)
+
+    def _admitted(
+        self,
+        request: ToolCall,
+        parent: RunningPlan,
+        definition: SubplanDefinition,
+        household: _Household,
+        group: Group,
+    ) -> tuple[Charter, bool]:
+        try:
+            group.check()
+            child, is_fresh = self._child(request, parent, definition, household)
+            group.enter(request.step, child.plan_id)
+        except GroupEndedError as ended:
+            self._note(parent.charter, request.call_id, {"not_started": ended.reason})
+            raise PlanCancelledError(plan_id=parent.plan_id) from ended
+        return child, is_fresh
+
+    def _bring_back(
+        self,
+        request: ToolCall,
+        parent: RunningPlan,
+        child: Charter,
+        definition: SubplanDefinition,
+        group: Group,
+        household: _Household,
+    ) -> Mapping[str, object]:
+        try:
+            with group.turn(request.step), household.merging:
+                self._means.watch.check(parent)
+                proposal = self._merge.merge(
+                    parent,
+                    child,
+                    call_id=request.call_id,
+                    strategy=definition.merge_strategy or parent.charter.conduct.merge_strategy,
+                )
+        except GroupEndedError as ended:
+            self._put_aside(child, ended.reason, is_dropped=ended.is_late)
+            raise PlanCancelledError(plan_id=child.plan_id) from ended
+        except PlanCancelledError:
+            self._put_aside(child, "its parent was cancelled", is_dropped=True)
+            raise
+        self._means.interaction.progress(
+            ProgressEvent(plan_id=parent.plan_id, kind="merged", text=f"{child.name} merged")
+        )
+        return {
+            "plan_id": child.plan_id,
+            "outcome": "merged",
+            "outputs": dict(proposal.outputs),
+            "summary": proposal.summary,
+        }
+
+    def _put_aside(self, child: Charter, reason: str, *, is_dropped: bool) -> None:
+        """Record that a finished child's work is not merged: not now, or never."""
+        proposal = self._means.proposals.read(child.plan_id)
+        body = {"dropped" if is_dropped else "kept": reason, "tree": proposal and proposal.tree}
+        self._note(child, "", body)
+        if is_dropped:
+            state = PlanState().cancelled()
+            self._means.rows.update(
+                child.plan_id, phase=state.phase, state=state.state, outcome=state.outcome
+            )
+
+    def _note(self, charter: Charter, call_id: str, body: Mapping[str, object]) -> None:
+        self._means.log.append(
+            Entry(
+                kind="note",
+                root_id=charter.root_id,
+                plan_id=charter.plan_id,
+                call_id=call_id,
+                body=body,
+            )
+        )
+
+    # -- making -------------------------------------------------------------
+
+    def _household(self, parent: RunningPlan) -> _Household:
+        with self._lock:
+            return self._households.setdefault(
+                parent.plan_id,
+                _Household(
+                    places=threading.Semaphore(parent.charter.conduct.max_parallel),
+                    merging=threading.Lock(),
+                ),
+            )
+
+    def _child(
+        self,
+        request: ToolCall,
+        parent: RunningPlan,
+        definition: SubplanDefinition,
+        household: _Household,
+    ) -> tuple[Charter, bool]:
+        known = self._known_child(request, parent)
+        if known is not None:
+            return known, False
+        grant = parent.charter.grant.attenuate(definition.delegate)
+        if definition.actor.kind == "program" and "execute" not in grant.effects:
+            raise DelegationError(
+                excesses=("a program actor, which needs 'execute' in the ceiling handed on",)
+            )
+        child_id = self._means.new_id()
+        # Moved before anything is made: a child never has more than its parent has left.
+        self._means.accounts.open_purse(
+            child_id, definition.delegate.budget, parent.charter.accounts
+        )
+        try:
+            charter = self._made(request, parent, definition, household, grant, child_id)
+        except CleverAgentsError:
+            self._means.accounts.close_purse(child_id)
+            raise
+        self._means.interaction.progress(
+            ProgressEvent(plan_id=parent.plan_id, kind="spawned", text=definition.name)
+        )
+        return charter, True
+
+    def _made(
+        self,
+        request: ToolCall,
+        parent: RunningPlan,
+        definition: SubplanDefinition,
+        household: _Household,
+        grant: Grant,
+        child_id: str,
+    ) -> Charter:
+        log, budget = self._means.log, definition.delegate.budget
+        with household.merging:
+            slot = parent.cell.freeze()
+            base_tree = self._means.proposals.tree_of(parent)
+            # A copied parent shares no layers, and a program's own workspace is made at its start.
+            if slot.kind == "overlay" and not (
+                definition.actor.kind == "program" and merges_live(grant)
+            ):
+                self._means.workspaces.fork(slot, child_id, base_tree)
+        charter = Charter(
+            plan_id=child_id,
+            root_id=parent.charter.root_id,
+            parent_id=parent.plan_id,
+            call_id=request.call_id,
+            depth=parent.charter.depth + 1,
+            name=definition.name,
+            definition=dict(request.arguments),
+            inputs=definition.inputs,
+            grant=grant,
+            profiles=parent.charter.child_profiles,
+            child_profiles=parent.charter.child_profiles,
+            conduct=parent.charter.conduct,
+            isolation=parent.charter.isolation,
+            base_tree=base_tree,
+            limits=budget,
+            accounts=purse.child_chain(child_id, budget, parent.charter.accounts),
+            tools=parent.charter.tools,
+            session_id=parent.charter.session_id,
+        )
+        # One commit: a spawn that is recorded has a child, and a child has one spawn.
+        with self._means.store.transaction():
+            log.append(
+                Entry(
+                    kind="spawn",
+                    root_id=charter.root_id,
+                    plan_id=parent.plan_id,
+                    call_id=request.call_id,
+                    body={"subplan_id": child_id, "name": charter.name, "base_tree": base_tree},
+                )
+            )
+            self._create(charter)
+        return charter
+
+    def _known_child(self, request: ToolCall, parent: RunningPlan) -> Charter | None:
+        """The child that this call has made before; ``None`` when there is none.
+
+        A program that was started again asks for the same children in the same
+        places: they are taken up and merged into its new workspace.
+
+        Raises:
+            RecordError: It asks for another child than the first time.
+        """
+        log = self._means.log
+        is_program = parent.definition.actor.kind == "program"
+        for call_id in attempts(request.call_id) if is_program else (request.call_id,):
+            for entry in log.call_entries(parent.plan_id, call_id):
+                if entry.kind != "spawn":
+                    continue
+                child = read_charter(log, str(log.resolve(entry.body)["subplan_id"]))
+                if child.definition != dict(request.arguments):
+                    raise RecordError(
+                        problem=f"call {request.call_id} of plan {parent.plan_id} asks for another"
+                        " subplan than before the program was started again",
+                        hint=f"'agents plan cancel {parent.charter.root_id}' ends the plan",
+                    )
+                return child
+        return None
+
+    # -- running --------------------------------------------------------------
+
+    def _run_child(self, child: Charter, parent: RunningPlan, *, is_fresh: bool) -> Ending:
+        if not is_fresh:
+            recorded = self._recorded_ending(child)
+            if recorded is not None:
+                return recorded
+            child = purse.take_up(self._means, child, parent.charter.accounts)
+        return self._run(child, is_fresh=is_fresh)
+
+    def _recorded_ending(self, child: Charter) -> Ending | None:
+        """How a child ended before; ``None`` when it has to go on.
+
+        A child that a budget ended is asked anew (law 4), and so is one that a
+        sibling's failure ended.
+        """
+        row = plan_row.get(self._means.store, child.plan_id)
+        state = PlanState(row.phase, row.state, row.outcome)
+        if not state.is_over or state.state == "cancelled":
+            return None
+        entry = self._means.log.last(child.plan_id, "plan_ended")
+        if entry is None:
+            return None
+        body = self._means.log.resolve(entry.body)
+        exit_code = int(cast("int", body["exit_code"]))
+        if exit_code == BudgetExceededError.exit_code:
+            return None
+        error = RecordedEndingError(code=str(body["code"]), reason=str(body["error"]))
+        return Ending(state=state, exit_code=exit_code, error=error if exit_code else None)
+
+    def _raise_unless_done(self, child: Charter, ending: Ending) -> None:
+        if ending.exit_code == 0:
+            return
+        reason = ending.error.message if ending.error else "it ended without a word"
+        match ending.state.outcome, ending.state.state:
+            case "constrained", _:
+                raise SubplanRefusedError(
+                    subplan_id=child.plan_id,
+                    name=child.name,
+                    reason=reason,
+                    exit_code=ending.exit_code,
+                )
+            case "cancelled", _:
+                raise PlanCancelledError(plan_id=child.plan_id)
+        if isinstance(ending.error, ApprovalPendingError | MergeConflictError):
+            # It names the plan that waits, however far below.
+            raise ending.error
+        raise ToolFailedError(tool_name=f"subplan {child.name}", reason=reason)
+
+
+def _definition(request: ToolCall) -> SubplanDefinition:
+    try:
+        return subplan_from_stored(request.arguments)
+    except ConfigurationError as error:
+        # A program or a model wrote it, and can mend it.
+        raise ToolFailedError(tool_name=request.tool, reason=error.message) from error

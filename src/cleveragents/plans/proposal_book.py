@@ -1,0 +1,139 @@
+"""What a plan made: collected after its process tree is dead, kept in the record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from cleveragents.boundary.leave_out import LeaveOutRules
+from cleveragents.policy.cell_right import cell_rights
+from cleveragents.record.entry import Entry
+from cleveragents.terms.proposal import FileChange, MergeProposal, RefusedPath
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cleveragents.boundary.workspace import Workspaces
+    from cleveragents.boundary.workspace_change import Change
+    from cleveragents.plans.charter import Charter
+    from cleveragents.plans.running_plan import RunningPlan
+    from cleveragents.record.log import RecordLog
+
+MAX_SUMMARY: Final = 2000
+"""Characters of a child's own words that are kept."""
+
+
+class ProposalBook:
+    """Collects, stores and reads proposals; the only maker of ``MergeProposal``.
+
+    Args:
+        log: The record.
+        workspaces: Where the changes are.
+    """
+
+    def __init__(self, log: RecordLog, workspaces: Workspaces) -> None:
+        self._log = log
+        self._workspaces = workspaces
+
+    def collect(
+        self,
+        plan: RunningPlan,
+        *,
+        outputs: Mapping[str, object] | None = None,
+        summary: str = "",
+    ) -> MergeProposal:
+        """Collect a plan's change; its cell is dead.
+
+        Args:
+            plan: The plan.
+            outputs: Its declared outputs, checked.
+            summary: Its own words; capped here.
+        """
+        change = self._change(plan)
+        proposal = MergeProposal(
+            plan_id=plan.plan_id,
+            base_tree=plan.charter.base_tree,
+            tree=change.tree,
+            changes=change.changes,
+            refused=change.refused,
+            held=change.held,
+            outputs=outputs or {},
+            summary=summary[:MAX_SUMMARY],
+            ignored=change.ignored,
+        )
+        self._log.append(
+            Entry(
+                kind="proposal",
+                root_id=plan.charter.root_id,
+                plan_id=plan.plan_id,
+                call_id="",
+                body=_to_mapping(proposal),
+            )
+        )
+        return proposal
+
+    def tree_of(self, plan: RunningPlan) -> str:
+        """The tree of a running plan as it is now; no call of it is under way.
+
+        Whatever stands in the workspace is in it, also what the plan itself
+        may not write and a child of it brought.
+        """
+        return self._change(plan, write_paths=(".",)).tree
+
+    def read(self, plan_id: str) -> MergeProposal | None:
+        """The last proposal of a plan; ``None`` when nothing was collected."""
+        entry = self._log.last(plan_id, "proposal")
+        return None if entry is None else _from_mapping(self._log.resolve(entry.body))
+
+    def _change(self, plan: RunningPlan, write_paths: tuple[str, ...] | None = None) -> Change:
+        charter = plan.charter
+        return self._workspaces.collect(
+            plan.cell.slot,
+            write_paths=write_paths if write_paths is not None else _write_paths(charter),
+            rules=LeaveOutRules(shown=charter.conduct.shown),
+            held=_held(charter),
+        )
+
+
+def _write_paths(charter: Charter) -> tuple[str, ...]:
+    """Where a change may stand: the plan's own write paths, and its children's."""
+    own = cell_rights(charter.profiles, charter.grant).write
+    handed_on = charter.grant.delegates.write if charter.grant.depth_left else ()
+    return tuple(dict.fromkeys((*own, *handed_on)))
+
+
+def _held(charter: Charter) -> tuple[str, ...] | None:
+    """The union of the profiles' own lists; ``None`` for the default list."""
+    own = [p.held_files for p in charter.profiles if p.held_files is not None]
+    return tuple(dict.fromkeys(name for names in own for name in names)) if own else None
+
+
+def _to_mapping(proposal: MergeProposal) -> dict[str, object]:
+    return {
+        "base_tree": proposal.base_tree,
+        "tree": proposal.tree,
+        "changes": [[c.path, c.kind, c.mode, c.blob, c.size] for c in proposal.changes],
+        "refused": [[r.path, r.reason] for r in proposal.refused],
+        "held": list(proposal.held),
+        "outputs": proposal.outputs,
+        "summary": proposal.summary,
+        "ignored": proposal.ignored,
+        "plan_id": proposal.plan_id,
+    }
+
+
+def _from_mapping(raw: Mapping[str, object]) -> MergeProposal:
+    changes = cast("list[list[object]]", raw["changes"])
+    return MergeProposal(
+        plan_id=str(raw["plan_id"]),
+        base_tree=str(raw["base_tree"]),
+        tree=str(raw["tree"]),
+        changes=tuple(FileChange(*cast("tuple[str, ...]", item)) for item in changes),  # type: ignore[arg-type]
+        refused=tuple(
+            RefusedPath(path=path, reason=reason)
+            for path, reason in cast("list[list[str]]", raw["refused"])
+        ),
+        held=tuple(cast("list[str]", raw["held"])),
+        outputs=cast("Mapping[str, object]", raw["outputs"]),
+        summary=str(raw["summary"]),
+        ignored=int(cast("int", raw["ignored"])),
+    )

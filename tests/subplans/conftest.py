@@ -1,0 +1,3 @@
+from tests.subplans.scene import stage
+
+__all__ = ["stage"]
