@@ -1,0 +1,250 @@
+"""What a plan is started with: files, settings and options met into one charter.
+
+Who may widen (design, section 11): a plan file is untrusted; what an automation
+profile says counts in full only when an operator named it. Several safety
+profiles in force means that every one must admit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from cleveragents.assembly.allowance import chain_of, session_of
+from cleveragents.assembly.profile_shelf import ProfileShelf
+from cleveragents.assembly.regime import find_regime
+from cleveragents.config.plan_file import check_tools
+from cleveragents.config.plan_input import bind_inputs
+from cleveragents.errors import ConfigurationError
+from cleveragents.plans.charter import Charter, Isolation
+from cleveragents.policy.ceiling import Ceiling
+from cleveragents.policy.cell_right import cell_rights, reachable_hosts
+from cleveragents.policy.grant import Grant
+from cleveragents.policy.pattern import resolve
+from cleveragents.policy.profile import (
+    BUILT_IN,
+    SafetyProfile,
+    profile_digest,
+    profile_from_mapping,
+)
+from cleveragents.policy.scope import compile_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from cleveragents.assembly.house import House
+    from cleveragents.assembly.plan_command import RunRequest
+    from cleveragents.assembly.regime import Regime
+    from cleveragents.boundary.report import IsolationReport
+    from cleveragents.config.automation_profile import ProfileReference
+    from cleveragents.config.credential_source import CredentialSource
+    from cleveragents.config.plan_file import LoadedPlan
+    from cleveragents.plans.charter import Conduct
+    from cleveragents.runtime.tool_registry import ToolRegistry
+    from cleveragents.terms.cost import Limits
+
+
+def make_charter(
+    house: House, loaded: LoadedPlan, request: RunRequest, *, plan_id: str, workspace: Path
+) -> Charter:
+    """Meet everything that is asked for into the charter of a root plan.
+
+    Args:
+        house: Settings, library and tools.
+        loaded: The plan file.
+        request: The command's options.
+        plan_id: A new id.
+        workspace: The user's directory.
+
+    Returns:
+        The charter, its base tree and isolation still empty.
+
+    Raises:
+        ConfigurationError: Something is unknown, wrong or contradicts itself;
+            nothing was started.
+    """
+    regime = find_regime(house, loaded, request.automation_profile)
+    registry = house.registry(regime.tools)
+    check_tools(loaded.definition, registry.names, where=loaded.where)
+    shelf = ProfileShelf(house, [p for one in regime.profiles for p in one.safety_profiles])
+    choice = _Choice(house, regime, loaded, request, shelf)
+    profiles, warnings = _resolved(choice.own(), registry)
+    children, child_warnings = _resolved(choice.childrens(), registry)
+    conduct = dataclasses.replace(regime.conduct(house.settings), shown=choice.shown())
+    if request.isolation:
+        # Without a wall there is no boundary to put a child behind: no generation is left.
+        conduct = dataclasses.replace(conduct, max_depth=0)
+    limits = regime.limits(house.settings.budget_per_plan, request.limits.read())
+    session = session_of(house, request.session, str(workspace))
+    return Charter(
+        plan_id=plan_id,
+        root_id=plan_id,
+        name=loaded.definition.name,
+        definition=loaded.raw,
+        inputs=bind_inputs(loaded.definition, request.inputs),
+        grant=_grant(house, regime, profiles, children, registry, conduct, limits),
+        profiles=profiles,
+        child_profiles=children,
+        conduct=conduct,
+        isolation=Isolation(tier="", is_verified=False, has_overlay=False),
+        base_tree="",
+        workspace=str(workspace),
+        limits=limits,
+        accounts=chain_of(
+            house, plan_id, session_id=session.session_id, limits=limits, registry=registry
+        ),
+        tools={spec.source: spec.source_digest for spec in registry.specs.values() if spec.source},
+        credentials=_credentials(house, regime),
+        warnings=tuple(dict.fromkeys((*regime.warnings(), *warnings, *child_warnings))),
+        session_id=session.session_id,
+    )
+
+
+def founded(charter: Charter, base_tree: str, report: IsolationReport) -> Charter:
+    """A charter with what was found out at the start: base tree and wall."""
+    return dataclasses.replace(
+        charter,
+        base_tree=base_tree,
+        isolation=Isolation(
+            tier=report.tier, is_verified=report.verified, has_overlay=report.overlay
+        ),
+    )
+
+
+class _Choice:
+    """Which safety profiles bind a plan, and which its children."""
+
+    def __init__(
+        self,
+        house: House,
+        regime: Regime,
+        loaded: LoadedPlan,
+        request: RunRequest,
+        shelf: ProfileShelf,
+    ) -> None:
+        self._shelf = shelf
+        self._operators = [
+            shelf.find(name, where="the settings: safety_profile")
+            for name in house.settings.safety_profile
+        ]
+        self._automation = [
+            (self._found(p.safety_profile, f"automation profile {p.name!r}"), p.is_trusted)
+            for p in regime.profiles
+            if p.safety_profile is not None
+        ]
+        delegates = [p for p in regime.trusted if p.delegates is not None]
+        self._delegates = [
+            self._found(p.delegates, f"automation profile {p.name!r}: delegates") for p in delegates
+        ]
+        self._plan = self._plan_profile(loaded)
+        option = request.safety_profile
+        self._option = [shelf.find(option, where="--safety-profile")] if option else []
+
+    def own(self) -> list[SafetyProfile]:
+        """In the documented order: settings, automation profile, plan file, option."""
+        automation = [profile for profile, _ in self._automation]
+        found = [*self._operators, *automation, *self._plan, *self._option]
+        return found or [BUILT_IN["unrestricted"]]
+
+    def childrens(self) -> list[SafetyProfile]:
+        """`delegates` in place of automation profile and plan file; the operator's stay."""
+        if not self._delegates:
+            return self.own()
+        return [*self._operators, *self._delegates, *self._option]
+
+    def shown(self) -> tuple[str, ...]:
+        """Single files that an operator's profile names: shown although secret or ignored."""
+        trusted = [
+            *self._operators,
+            *(profile for profile, is_trusted in self._automation if is_trusted),
+            *self._option,
+        ]
+        names = [path for p in trusted for path in p.read or () if not path.endswith("/")]
+        return tuple(dict.fromkeys(name for name in names if name != "."))
+
+    def _found(self, reference: ProfileReference | None, where: str) -> SafetyProfile:
+        if isinstance(reference, SafetyProfile):
+            return self._shelf.checked(reference)
+        return self._shelf.find(str(reference), where=where)
+
+    def _plan_profile(self, loaded: LoadedPlan) -> list[SafetyProfile]:
+        written = loaded.definition.safety_profile
+        if not written:
+            return []
+        where = f"{loaded.name}: safety_profile"
+        if isinstance(written, str):
+            return [self._shelf.find(written, where=where)]
+        return [self._shelf.checked(profile_from_mapping(written, where=where))]
+
+
+def _resolved(
+    profiles: Iterable[SafetyProfile], registry: ToolRegistry
+) -> tuple[tuple[SafetyProfile, ...], tuple[str, ...]]:
+    found = [resolve(profile, registry.names) for profile in profiles]
+    warnings = [text for one in found for text in one.warnings]
+    # The same profile named twice binds once.
+    distinct = {profile_digest(one.profile): one.profile for one in found}
+    return tuple(distinct.values()), tuple(warnings)
+
+
+def _credentials(house: House, regime: Regime) -> dict[str, CredentialSource]:
+    """What the operator declares; the settings' declaration of a name wins."""
+    found = {name: source for p in regime.trusted for name, source in p.credentials.items()}
+    return {**found, **house.settings.credentials}
+
+
+def _grant(
+    house: House,
+    regime: Regime,
+    profiles: tuple[SafetyProfile, ...],
+    children: tuple[SafetyProfile, ...],
+    registry: ToolRegistry,
+    conduct: Conduct,
+    limits: Limits,
+) -> Grant:
+    declared = set(_credentials(house, regime))
+    return Grant.root(
+        # The root's own rights are its profiles': what they refuse is told as theirs.
+        tools=registry.names,
+        hosts=reachable_hosts(profiles).entries,
+        credentials=declared,
+        budget=limits,
+        depth=conduct.max_depth,
+        delegates=_ceiling(children, registry, declared),
+    )
+
+
+def _ceiling(
+    children: tuple[SafetyProfile, ...], registry: ToolRegistry, credentials: Iterable[str]
+) -> Ceiling:
+    scope = compile_scope(
+        profiles=children, grant=None, in_subplan=False, tools=registry.specs, plan_id=""
+    )
+    rights = cell_rights(children, None)
+    return Ceiling(
+        tools=frozenset(name for name, rule in scope.rules.items() if rule.allowed is not None),
+        effects=rights.effects,
+        read=rights.read,
+        write=rights.write,
+        hosts=reachable_hosts(children).entries,
+        credentials=frozenset(credentials),
+    )
+
+
+def check_workspace(workspace: Path, home: Path) -> Path:
+    """The user's directory, absolute; the home is never inside it.
+
+    Raises:
+        ConfigurationError: It is no directory, or holds the home.
+    """
+    real = workspace.expanduser().resolve()
+    if not real.is_dir():
+        raise ConfigurationError(problem="is no directory", where=f"--workspace {workspace}")
+    if home.resolve().is_relative_to(real):
+        raise ConfigurationError(
+            problem=f"the home {home} is inside the workspace",
+            where=f"--workspace {workspace}",
+            hint="set CLEVERAGENTS_HOME to a place outside of it",
+        )
+    return real
