@@ -12,7 +12,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from cleveragents.boundary.cell_spec import CellLimits, WorkspaceMount
 from cleveragents.boundary.git_answer import MergeConflict, MergeOutcome, Stage
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from cleveragents.terms.call import CallResult, ToolCall
 
 EVIL = "EVIL "
-PLAIN = "100644"
+PLAIN: Final = "100644"
 
 
 class KilledError(BaseException):
@@ -68,7 +68,7 @@ def three_way(
     conflicts = set()
     for path in {*base, *ours, *theirs}:
         one, two, three = base.get(path), ours.get(path), theirs.get(path)
-        if two == three or three == one:
+        if three in (two, one):
             chosen = two
         elif two == one:
             chosen = three
@@ -104,8 +104,13 @@ class InMemoryGit:
             self.keep(merged),
             tuple(
                 MergeConflict(
-                    path, "content", f"both changed {path}",
-                    *(stage(side, path) for side in sides), names=(path,),
+                    path,
+                    "content",
+                    f"both changed {path}",
+                    base=stage(sides[0], path),
+                    ours=stage(sides[1], path),
+                    theirs=stage(sides[2], path),
+                    names=(path,),
                 )
                 for path in sorted(conflicts)
             ),
@@ -203,7 +208,9 @@ class InMemoryCell:
     ) -> Mapping[str, object]:
         files = self.slot.files
         if tool == "digest_files":
-            return {"digests": {p: digest(files[p]) if p in files else None for p in arguments["paths"]}}
+            return {
+                "digests": {p: digest(files[p]) if p in files else None for p in arguments["paths"]}
+            }
         path = arguments["path"]
         self.did(self.slot.plan_id, tool, path)
         if path not in files:
@@ -316,9 +323,7 @@ def host(disk: Disk, *, killed_after: int | None = None) -> Iterator[Means]:
 def _means(disk: Disk, store: Store, log: RecordLog) -> Means:
     accounts = AccountBook(store)
     redactor = Redactor({})
-    recorder = CallRecorder(
-        store=store, log=log, tracker=CostTracker(accounts), redactor=redactor
-    )
+    recorder = CallRecorder(store=store, log=log, tracker=CostTracker(accounts), redactor=redactor)
     door = NotingRuntime(
         recorder=recorder,
         refusals=RefusalDesk(recorder),

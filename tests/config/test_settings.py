@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
-from pydantic_settings import BaseSettings
 
 from cleveragents.config.automation_profile import CredentialSource
 from cleveragents.config.settings import KEYS, Settings, home_directory, load_settings
@@ -32,7 +32,6 @@ def refusal(home: Path, toml: str = "", **environ: str) -> str:
 
 def test_without_a_file_and_variables_every_setting_has_its_default(tmp_path: Path) -> None:
     assert settings(tmp_path) == Settings()
-    assert issubclass(Settings, BaseSettings)
 
 
 def test_the_real_environment_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,8 +41,8 @@ def test_the_real_environment_is_not_read(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_settings_do_not_change(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="frozen"):
-        settings(tmp_path).memory_mb = 1
+    with pytest.raises(FrozenInstanceError):
+        settings(tmp_path).memory_mb = 1  # type: ignore[misc]  # that it is refused is the point
 
 
 def test_every_setting_can_be_written_in_the_file(tmp_path: Path) -> None:
@@ -62,7 +61,6 @@ def test_every_setting_can_be_written_in_the_file(tmp_path: Path) -> None:
         workspace_mb = 100
         timeout_s = 30
         cell_root = "/srv/cells"
-        bubblewrap = "/opt/bwrap"
         [budget_per_plan]
         max_cost_usd = 0.10
         [budget_per_day]
@@ -70,8 +68,6 @@ def test_every_setting_can_be_written_in_the_file(tmp_path: Path) -> None:
         [credentials.API_KEY]
         file = "key.txt"
         hosts = ["api.example.com"]
-        [prices."openai:gpt-5-mini"]
-        input = "0.25"
         [[safety_profiles]]
         name = "mine"
         denied_tools = ["run_command"]
@@ -96,8 +92,6 @@ def test_every_setting_can_be_written_in_the_file(tmp_path: Path) -> None:
         workspace_mb=100,
         timeout_s=30,
         cell_root="/srv/cells",
-        bubblewrap="/opt/bwrap",
-        prices={"openai:gpt-5-mini": {"input": "0.25"}},
     )
 
 
@@ -119,8 +113,6 @@ def test_every_setting_can_be_written_in_the_environment(tmp_path: Path) -> None
         "WORKSPACE_MB": "10",
         "TIMEOUT_S": "5",
         "CELL_ROOT": "/srv/cells",
-        "BUBBLEWRAP": "/opt/bwrap",
-        "PRICES": "{m: {input: 1}}",
     }
     assert {key.upper() for key in KEYS} == set(written)
     found = settings(tmp_path, **written)
@@ -141,8 +133,6 @@ def test_every_setting_can_be_written_in_the_environment(tmp_path: Path) -> None
         workspace_mb=10,
         timeout_s=5,
         cell_root="/srv/cells",
-        bubblewrap="/opt/bwrap",
-        prices={"m": {"input": 1}},
     )
 
 
@@ -219,7 +209,6 @@ def test_a_path_in_a_variable_is_relative_to_the_directory_one_is_in(tmp_path: P
             "mysql://me:secret@x/y",
             "CLEVERAGENTS_DATABASE_URL: is no database that can",
         ),
-        ("PRICES", "5", "CLEVERAGENTS_PRICES: expected a mapping, found a number"),
     ],
 )
 def test_a_wrong_variable_is_one_sentence(

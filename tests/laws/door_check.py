@@ -225,7 +225,7 @@ CHECKS: Final = (
         module="record/account.py",
         function="AccountBook._hold",
         statement="for name in chain",
-        replacement="del held",
+        replacement="for name in chain: self._store.change(_HOLD, (*parts, weight, name, *totals))",
         tests=_TESTS,
     ),
     Mutation(

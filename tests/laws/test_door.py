@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cleveragents.runtime.call_context import CallContext
 
 ACCOUNT = f"plan:{PLAN}"
-SECRET = "correct-horse-battery"  # noqa: S105  # made up
+SECRET = "correct-horse-battery"  # made up
 
 
 @dataclass

@@ -33,7 +33,9 @@ sys.path.append(str(CHECKOUT / "robot" / "resources"))
 from ordinary_user import UID, as_ordinary_user  # noqa: E402  # beside the robot that needs it too
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    Plan = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 AGENTS = Path(sys.executable).with_name("agents")
 TIMEOUT_S = 60
@@ -161,7 +163,9 @@ class Scene:
     def agents(self, *words: str, expect: int | None = None, prefix: tuple[str, ...] = ()) -> Done:
         """Run the command to its end; ``expect`` is its exit code."""
         words = (*words, "--format", "json")
-        done = self._inside(words) if self.is_inside and not prefix else self._outside(words, prefix)
+        done = (
+            self._inside(words) if self.is_inside and not prefix else self._outside(words, prefix)
+        )
         if expect is not None:
             assert done.exit_code == expect, f"{words}\n{done.out}\n{done.err}"
         assert "Traceback" not in done.err, done.err
@@ -216,18 +220,18 @@ class Scene:
             if host.returncode is None:
                 kill(host)
 
-    def plan(self, plan: Mapping[str, object] | list[object], name: str = "plan.yaml") -> str:
+    def plan(self, plan: Plan, name: str = "plan.yaml") -> str:
         """Write a plan file; JSON is YAML. A list is its steps."""
-        whole = plan if not isinstance(plan, list) else {"name": "tested", "steps": plan}
+        whole = {"name": "tested", "steps": plan} if isinstance(plan, list) else plan
         return str(self.write(name, json.dumps(whole)))
 
-    def words(self, plan: Mapping[str, object] | list[object], *more: str) -> tuple[str, ...]:
+    def words(self, plan: Plan, *more: str) -> tuple[str, ...]:
         """The words that run a plan on the directory."""
         return ("plan", "run", self.plan(plan), "--workspace", str(self.work), *more)
 
     def run(
         self,
-        plan: Mapping[str, object] | list[object],
+        plan: Plan,
         *more: str,
         expect: int | None = 0,
     ) -> Done:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -176,20 +176,27 @@ def test_killed_in_the_middle_an_apply_is_finished_or_undone_by_the_next(anybody
     assert anybody.digest() == before
     for wait_s in (0.0, 0.01, 0.03, 0.0):
         host = anybody.start("plan", "apply", plan_id, "--yes")
-        wait_until(
-            lambda: len(list((anybody.work / "old").glob("*"))) < 300
-            or any(anybody.work.glob("new-*"))
-            or host.poll() is not None,
-            "the first change",
-        )
+        wait_until(partial(_is_begun, anybody, host), "the first change")
         time.sleep(wait_s)
         kill(host)
         names = len(list((anybody.work / "old").glob("*.txt")))
         assert names + len(list(anybody.work.glob("new-*"))) > 0
+    # No plan starts from a half-changed directory; nor does one that was finished stop any.
+    before = anybody.digest()
+    if (anybody.work / "old").exists() and any(anybody.work.glob("new-*")):
+        refused = anybody.run([tool("list_directory", path=".")], expect=2)
+        assert f"agents plan apply {plan_id}" in refused.said
+        assert anybody.digest() == before
     done = anybody.agents("plan", "apply", plan_id, "--yes", expect=0)
     assert done.data["outcome"] == "applied"
+    anybody.run([tool("list_directory", path=".")])
     assert not (anybody.work / "old").exists()
-    made = sorted(os.listdir(anybody.work))
+    made = sorted(path.name for path in anybody.work.iterdir())
     assert made == sorted(f"new-{number}.txt" for number in range(300))
     assert anybody.text("new-7.txt") == "x7\n" * 50
     anybody.verify()
+
+
+def _is_begun(scene: Scene, host: subprocess.Popen[str]) -> bool:
+    is_changed = any(scene.work.glob("new-*")) or not (scene.work / "old" / "299.txt").exists()
+    return is_changed or host.poll() is not None

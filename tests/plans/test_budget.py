@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.plans.scene import shell, tool
+from tests.plans.scene import kill, shell, tool, wait_until
 
 if TYPE_CHECKING:
     from tests.plans.scene import Scene
@@ -63,6 +63,22 @@ def test_money_is_held_before_it_is_spent_and_resume_goes_on_with_more(anybody: 
     anybody.verify()
 
 
+def test_a_priced_call_that_was_cut_off_is_charged_once(scene: Scene) -> None:
+    slow = PRICED.replace("    return n", "    import time\n    time.sleep(n / 10)\n    return n")
+    own = scene.own_tools(slow)
+    profile = scene.automation(tools=[own.name], budget={"max_cost_usd": "0.04"})
+    steps = [tool("priced", "fast", n=0), tool("priced", "slow", n=8)]
+    host = scene.start(*scene.words(steps, "--automation-profile", profile))
+    wait_until(lambda: scene.count("decision") == 2, "the second call")
+    kill(host)
+    plan_id = scene.rows("SELECT plan_id FROM plan")[0][0]
+    held = scene.status(plan_id)["cost"]
+    assert (held["spent_usd"], held["reserved_usd"]) == ("0.02", "0.02")
+    done = scene.agents("plan", "resume", plan_id, expect=0)
+    assert (done.data["cost"]["spent_usd"], done.data["cost"]["reserved_usd"]) == ("0.04", "0")
+    scene.verify()
+
+
 def test_processing_time_ends_a_command_in_the_middle(anybody: Scene) -> None:
     profile = anybody.automation(budget={"max_seconds": 1})
     began = time.monotonic()
@@ -82,7 +98,7 @@ def test_processing_time_ends_a_command_in_the_middle(anybody: Scene) -> None:
     ],
 )
 def test_a_budget_of_nothing_admits_nothing(
-    scene: Scene, budget: dict[str, int], steps: list[object]
+    scene: Scene, budget: dict[str, int], steps: list[dict[str, Any]]
 ) -> None:
     own = scene.own_tools(PRICED)
     profile = scene.automation(tools=[own.name], budget=budget)

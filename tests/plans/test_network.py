@@ -6,18 +6,18 @@ import base64
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.plans.scene import shell, tool
+from tests.plans.scene import kill, shell, tool, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.plans.scene import Scene
 
-SECRET = "correct-horse-battery-staple"  # noqa: S105  # a test's own
+SECRET = "correct-horse-battery-staple"
 
 
 class Server(ThreadingHTTPServer):
@@ -25,6 +25,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     seen: list[tuple[str, str, str]]
+    released: threading.Event
 
     @property
     def url(self) -> str:
@@ -38,6 +39,8 @@ class Handler(BaseHTTPRequestHandler):
         told = self.headers.get("authorization", "")
         self.server.seen.append((self.command, self.path, told))
         self.rfile.read(int(self.headers.get("content-length", "0")))
+        if self.path == "/slow":
+            self.server.released.wait(30)
         body = f"hello {told} {base64.b64encode(told.encode()).decode()}".encode()
         self.send_response(200)
         self.send_header("content-type", "text/plain")
@@ -54,12 +57,13 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving() -> Iterator[Server]:
     server = Server(("127.0.0.1", 0), Handler)
-    server.seen = []
+    server.seen, server.released = [], threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield server
     finally:
+        server.released.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -71,9 +75,7 @@ def server() -> Iterator[Server]:
         yield made
 
 
-def test_a_loopback_address_is_fetched_only_when_it_is_named(
-    scene: Scene, server: Server
-) -> None:
+def test_a_loopback_address_is_fetched_only_when_it_is_named(scene: Scene, server: Server) -> None:
     steps = [
         {
             **tool("fetch_url", "got", url=f"{server.url}/page"),
@@ -82,7 +84,7 @@ def test_a_loopback_address_is_fetched_only_when_it_is_named(
         }
     ]
     for hosts in (None, ["*"], ["example.com"], ["localhost"], []):
-        facts = {} if hosts is None else {"hosts": hosts}
+        facts: dict[str, Any] = {} if hosts is None else {"hosts": hosts}
         done = scene.run(steps, "--automation-profile", scene.profile(**facts))
         assert done.data["steps"][0]["status"] in {"denied", "failed"}, hosts
     assert server.seen == []
@@ -152,6 +154,27 @@ def _sends(scene: Scene, server: Server, profile: str) -> None:
         assert not any(spelling in text for text in texts)
     (call,) = [c for c in scene.explained(done.plan_id) if c["call_id"] == "sent"]
     assert call["arguments"]["headers"] == {"Authorization": "Bearer ${credential:API}"}
+    scene.verify()
+
+
+@pytest.mark.parametrize("is_denied", [False, True])
+def test_a_request_that_was_cut_off_is_not_sent_again_without_a_person(
+    scene: Scene, server: Server, is_denied: bool
+) -> None:
+    steps = [tool("send_request", "sent", url=f"{server.url}/slow", method="POST", body="b")]
+    profile = scene.profile(hosts=["127.0.0.1"])
+    host = scene.start(*scene.words(steps, "--automation-profile", profile))
+    wait_until(lambda: len(server.seen) == 1, "the request")
+    kill(host)
+    server.released.set()
+    plan_id = scene.rows("SELECT plan_id FROM plan")[0][0]
+    waiting = scene.agents("plan", "resume", plan_id, expect=7).data["waiting"]
+    assert "may have happened" in waiting[0]["reason"]
+    assert len(server.seen) == 1
+    answer = ("--deny",) if is_denied else ()
+    scene.agents("plan", "approve", plan_id, "sent", *answer, expect=0)
+    scene.agents("plan", "resume", plan_id, expect=3 if is_denied else 0)
+    assert len(server.seen) == (1 if is_denied else 2)
     scene.verify()
 
 

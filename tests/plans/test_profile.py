@@ -92,7 +92,7 @@ def test_a_misspelt_condition_admits_nothing(
 
 def test_allowed_names_alone_decide_and_an_overlap_is_told(scene: Scene) -> None:
     scene.file("README.md", "hello")
-    both = {"allowed_tools": ["read_file", "wr*"], "denied_tools": ["read_file"]}
+    both: dict[str, Any] = {"allowed_tools": ["read_file", "wr*"], "denied_tools": ["read_file"]}
     more = ("--automation-profile", scene.profile(**both))
     scene.run([tool("read_file", path="README.md"), NOTE], *more)
     assert refused(scene, shell("sh", "ls"), *more)["tool"] == "run_command"

@@ -133,7 +133,12 @@ def test_ignored_and_secret_files_are_not_there_unless_the_profile_names_them(
     named = anybody.profile(read=[".env", "x.log", "README.md"])
     done = anybody.run(steps[:1], "--automation-profile", named)
     shown = anybody.value(done.plan_id, "find")
-    assert set(shown["stdout"].split()) >= {"./.env", "./x.log", "./README.md", "TOKEN=topsecretvalue"}
+    assert set(shown["stdout"].split()) >= {
+        "./.env",
+        "./x.log",
+        "./README.md",
+        "TOKEN=topsecretvalue",
+    }
     assert "id_rsa" not in shown["stdout"]
 
 
@@ -154,7 +159,10 @@ def test_what_a_plan_may_not_write_is_refused_and_what_it_may_still_arrives(scen
     profile = scene.profile(write=["docs/"])
     steps = [
         {**tool("write_file", "no", path="src/a.txt", content="b"), "on_denied": "continue"},
-        {**tool("write_file", "dots", path="docs/../src/a.txt", content="b"), "on_denied": "continue"},
+        {
+            **tool("write_file", "dots", path="docs/../src/a.txt", content="b"),
+            "on_denied": "continue",
+        },
         {**tool("write_file", "out", path="../x", content="b"), "on_denied": "continue"},
         tool("write_file", "yes", path="docs/new.md", content="b"),
         shell("sh", "echo b > src/a.txt; echo b > docs/sh.md"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cleveragents.record.redaction import MIN_LENGTH, Redactor
 
-SECRET = 'pa55/w+rd "é" s3cret'  # noqa: S105  # a test's own
+SECRET = 'pa55/w+rd "é" s3cret'  # a test's own
 
 
 def test_nothing_declared_changes_nothing() -> None:

@@ -41,7 +41,7 @@ def test_the_status_is_the_contracts_object(any_desk: Desk) -> None:
     assert set(data) == {
         *("plan_id", "parent_plan_id", "name", "phase", "state", "outcome", "safety_profile"),
         *("automation_profile", "isolation", "steps", "violations", "subplans", "conflicts"),
-        *("waiting", "interrupted", "cost", "timing"),
+        *("waiting", "interrupted", "cost", "timing", "session_id"),
     }
     assert data["steps"] == [
         {"id": "readme", "tool": "read_file", "status": "done"},

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cleveragents.assembly import plan_command
+from cleveragents.assembly.allowance import Typed
 from cleveragents.assembly.house import open_house
 from cleveragents.boundary.git import Git
 from cleveragents.boundary.trial import remove_tree
@@ -96,7 +97,7 @@ class Scene:
     def resume(self, plan_id: object, **request: Any) -> Answer:
         return plan_command.resume(
             str(plan_id),
-            **{"max_cost": None, "apply": False, "interaction": Nobody(), **request},
+            **{"limits": Typed(), "apply": False, "interaction": Nobody(), **request},
         )
 
     def apply(self, plan_id: object, *, yes: bool = True, partial: bool = False) -> Answer:
@@ -130,9 +131,7 @@ class Scene:
         house = open_house(self.environ)
         try:
             wanted: Any = kind
-            return list(
-                house.log().entries(plan_id=str(plan_id) if plan_id else None, kind=wanted)
-            )
+            return list(house.log().entries(plan_id=str(plan_id) if plan_id else None, kind=wanted))
         finally:
             house.close()
 
@@ -163,7 +162,7 @@ def scene() -> Iterator[Scene]:
     try:
         yield Scene(root)
     finally:
-        for path in root.glob("cell/slot/*/work/work"):
+        for path in root.glob("cell/**/work"):
             path.chmod(0o700)
         remove_tree(root)
         shutil.rmtree(root, ignore_errors=True)
@@ -179,7 +178,9 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
 def subplan(name: str, *steps: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """A subplan step; ``on_denied``, ``on_error`` and ``retries`` go to the step."""
-    outer = {key: more.pop(key) for key in ("on_denied", "on_error", "retries") if key in more}
+    outer: dict[str, Any] = {
+        key: more.pop(key) for key in ("on_denied", "on_error", "retries") if key in more
+    }
     delegate = {
         "tools": ["read_file", "write_file", "edit_file", "delete_file", "run_command"],
         "read": ["."],

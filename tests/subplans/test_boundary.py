@@ -141,3 +141,24 @@ def test_only_delegated_paths_are_there_and_writable(stage: Scene) -> None:
     assert json.loads(wrote) == ["new/b.md"]
     assert "src/private.py" not in seen
     assert made["new/b.md"] == b"x"
+
+
+def test_the_client_is_importable_by_both_of_its_names_inside(stage: Scene) -> None:
+    body = """\
+        import cleveragents.guest
+        from cleveragents.guest import Client as Other
+        assert Other is Client
+        assert not hasattr(cleveragents.guest, "Host")
+        client.progress("here")
+        try:
+            client.ask("read_file", path="absent")
+        except FailedError as error:
+            client.submit({"code": error.code})
+    """
+    child = subplan(
+        "child",
+        actor=stage.program("imports", body),
+        outputs={"code": {"const": "tool_failed"}},
+    )
+    answer = stage.run(child)
+    assert answer.exit_code == 0, answer.messages

@@ -141,7 +141,7 @@ def test_unread_answers_and_a_flood_harm_nobody(
     )
     assert answer.exit_code == 0, answer.messages
     ended = stage.entries(child_of(answer, "flood")["plan_id"], "plan_ended")[-1].body
-    assert "does not read" in ended["error"]
+    assert "does not read" in str(ended["error"])
 
 
 def test_a_message_after_the_end_is_not_read(stage: Scene) -> None:
@@ -271,7 +271,7 @@ def test_work_that_was_finished_before_is_kept_for_later(stage: Scene) -> None:
     quick = child_of(answer, "quick")
     assert (quick["state"], quick["outcome"]) == ("complete", None)
     (note,) = stage.entries(quick["plan_id"], "note")
-    assert "fail_fast" in note.body["kept"]
+    assert "fail_fast" in str(note.body["kept"])
     assert "quick.txt" not in stage.made(data(answer)["plan_id"])
 
 
@@ -279,11 +279,14 @@ def test_a_late_result_is_dropped_and_recorded(stage: Scene) -> None:
     # It hands its result in when its sibling has failed, before anybody can end it.
     from cleveragents.plans.nursery import Nursery
 
-    failed, original = threading.Event(), Nursery._run_child
+    ended, failed, original = threading.Event(), threading.Event(), Nursery._run_child
 
-    def run_child(self: Any, child: Any, *, is_fresh: bool) -> Any:
-        ending = original(self, child, is_fresh=is_fresh)
+    def run_child(self: Any, child: Any, *arguments: Any, **more: Any) -> Any:
+        if child.name == "bad":
+            assert ended.wait(20)
+        ending = original(self, child, *arguments, **more)
         if child.name == "late":
+            ended.set()
             assert failed.wait(20)
         return ending
 
@@ -306,7 +309,7 @@ def test_a_late_result_is_dropped_and_recorded(stage: Scene) -> None:
     late = child_of(answer, "late")
     assert late["state"] == "cancelled"
     (note,) = stage.entries(late["plan_id"], "note")
-    assert "fail_fast" in note.body["dropped"]
+    assert "fail_fast" in str(note.body["dropped"])
     assert note.body["tree"]
     assert "l" not in stage.made(data(answer)["plan_id"])
 

@@ -124,7 +124,12 @@ def test_between_the_merges_of_two_children_of_a_group(stage: Scene) -> None:
     def edit(old: str, new: str) -> dict[str, Any]:
         return {"id": "e", "tool": "edit_file", "args": {"path": "a.txt", "old": old, "new": new}}
 
-    steps = [group(subplan("one", edit("line 1\n", "line I\n")), subplan("two", edit("line 9\n", "line IX\n")))]
+    steps = [
+        group(
+            subplan("one", edit("line 1\n", "line I\n")),
+            subplan("two", edit("line 9\n", "line IX\n")),
+        )
+    ]
     (stage.root / "plan.yaml").write_text(json.dumps({"name": "parent", "steps": steps}))
     stage.killed("merge.2", *WORDS)
     go_on(stage)

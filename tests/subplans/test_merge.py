@@ -26,7 +26,10 @@ def edits(name: str, old: str, new: str, **more: Any) -> dict[str, Any]:
 def conflicted(stage: Scene, **more: Any) -> Any:
     stage.file("a.txt", LINES)
     answer = stage.run(
-        group(edits("one", "line 5\n", "line V\n", **more), edits("two", "line 5\n", "line 5!\n", **more))
+        group(
+            edits("one", "line 5\n", "line V\n", **more),
+            edits("two", "line 5\n", "line 5!\n", **more),
+        )
     )
     assert answer.exit_code == 5, answer.messages
     return answer
@@ -48,8 +51,7 @@ def test_the_same_line_waits_is_settled_goes_on_and_is_applied(stage: Scene, tak
     answer = conflicted(stage)
     plan_id = data(answer)["plan_id"]
     assert (data(answer)["state"], data(answer)["outcome"]) == ("waiting", "conflicted")
-    listed = plan_command.conflicts(plan_id).data
-    assert listed is not None
+    listed: Any = plan_command.conflicts(plan_id).data
     assert [(one["path"], one["kind"]) for one in listed["conflicts"]] == [("a.txt", "content")]
     assert data(answer)["conflicts"] == listed["conflicts"]
     with pytest.raises(ConfigurationError):
@@ -204,7 +206,9 @@ def test_every_kind_of_conflict_waits_and_can_be_settled(stage: Scene, kind: str
     assert any(one["path"].startswith(path) for one in open_ones), open_ones
     assert all(one["message"] and one["kind"] for one in open_ones)
     while open_ones:
-        open_ones = list(data(plan_command.resolve(plan_id, open_ones[0]["path"], "theirs"))["conflicts"])
+        open_ones = list(
+            data(plan_command.resolve(plan_id, open_ones[0]["path"], "theirs"))["conflicts"]
+        )
     resumed = stage.resume(plan_id)
     assert resumed.exit_code == 0, resumed.messages
     made = stage.made(plan_id)
@@ -247,7 +251,9 @@ def test_files_outside_the_write_paths_refuse_the_whole_proposal(stage: Scene) -
 
 
 def test_a_refused_merge_is_a_denial_that_a_plan_may_go_on_over(stage: Scene) -> None:
-    child = command("child", "mkdir -p sub/.git; echo x > sub/.git/x; echo y > y", on_denied="continue")
+    child = command(
+        "child", "mkdir -p sub/.git; echo x > sub/.git/x; echo y > y", on_denied="continue"
+    )
     answer = stage.run(child, write("after", "x"))
     assert answer.exit_code == 0
     made = stage.made(data(answer)["plan_id"])
@@ -314,7 +320,11 @@ def test_the_parent_continues_with_what_was_merged(stage: Scene) -> None:
     answer = stage.run(
         {"id": "c0", "tool": "run_command", "args": {"command": "echo parent > p.txt"}},
         command("child", "cat p.txt > q.txt; rm a.txt; chmod +x p.txt; ln -s p.txt link"),
-        {"id": "c", "tool": "run_command", "args": {"command": "ls -l; cat q.txt; test ! -e a.txt"}},
+        {
+            "id": "c",
+            "tool": "run_command",
+            "args": {"command": "ls -l; cat q.txt; test ! -e a.txt"},
+        },
         write("out", "${{ steps.c.stdout }} ${{ steps.c.exit_code }}"),
     )
     assert answer.exit_code == 0, answer.messages

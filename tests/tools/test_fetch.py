@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAMED = HostRules.parse(["127.0.0.1", "here.test", "there.test"])
-SECRET = "s3cret/value+with=odd&characters"  # noqa: S105  # what must not come back
+SECRET = "s3cret/value+with=odd&characters"  # what must not come back
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def test_standard_input_is_empty_and_the_environment_is_built_from_nothing(
 def test_no_descriptor_of_ours_is_inherited(root: int) -> None:
     reading, writing = os.pipe()
     try:
-        os.set_inheritable(writing, True)  # noqa: FBT003  # the library's way
+        os.set_inheritable(writing, True)  # the library's way
         shown = str(run_command(root, {"command": ["ls", "/proc/self/fd"]})["stdout"]).split()
     finally:
         os.close(reading)

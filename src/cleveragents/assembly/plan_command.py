@@ -13,10 +13,12 @@ from cleveragents.assembly.order import check_workspace, founded, make_charter
 from cleveragents.boundary.leave_out import LeaveOutRules
 from cleveragents.config.plan_file import load_plan
 from cleveragents.errors import (
+    ApplyFailedError,
     ApprovalPendingError,
     CleverAgentsError,
     ConfigurationError,
     MergeConflictError,
+    PlanBusyError,
 )
 from cleveragents.plans.charter import read_charter
 from cleveragents.plans.lifecycle import PlanLifecycleService
@@ -99,6 +101,7 @@ def run_loaded(loaded: LoadedPlan, request: RunRequest, interaction: Interaction
         house.require_isolation()
         with _means(house, interaction, charter) as means:
             charter = joined(house, means, charter, is_default=request.session is None)
+            house.apply_desk(means).check_whole(workspace)
             snapshot = means.trees.snapshot(workspace, LeaveOutRules(shown=charter.conduct.shown))
             charter = founded(charter, snapshot.tree, house.launcher().isolation)
             left_out = [[one.path, one.reason] for one in snapshot.left_out]
@@ -312,7 +315,12 @@ def _after_run(
     if ending.is_complete:
         try:
             house.apply_desk(means).settle(plan_id, is_told=is_told)
-        except (ApprovalPendingError, MergeConflictError) as error:
+        except (
+            ApprovalPendingError,
+            MergeConflictError,
+            ApplyFailedError,
+            PlanBusyError,
+        ) as error:
             exit_code, messages = error.exit_code, (*messages, *_messages(error))
     return _status(house, plan_id, exit_code, messages)
 

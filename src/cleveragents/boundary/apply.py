@@ -135,6 +135,20 @@ class DirectoryApply:
         with _opened(directory) as root, _told("", directory), shelf.locked(""):
             return tuple(self._recover(root, directory, journal) for journal in shelf.unfinished())
 
+    def cut_off(self, directory: Path) -> tuple[str, ...]:
+        """Name the plans whose apply to a directory was killed; it is not whole.
+
+        Raises:
+            PlanBusyError: An apply to the directory is under way.
+            RecordError: A journal is damaged.
+        """
+        shelf = JournalShelf(self._journals, os.path.realpath(directory))
+        if not shelf.unfinished():
+            return ()
+        # Under the lock: what is left then belongs to no living process.
+        with _told("", directory), shelf.locked(""):
+            return tuple(journal.plan_id for journal in shelf.unfinished())
+
     def _recover(self, root: int, directory: Path, journal: Journal) -> Recovered:
         return ApplyRun(StepRunner(root), directory, journal, self._at_step).recover()
 

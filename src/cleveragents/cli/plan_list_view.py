@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cleveragents.cli.fact import rows_at, text_at
+from cleveragents.cli.fact import mapping_at, rows_at, text_at
 from cleveragents.cli.page import Heading, Paragraph, Table
+from cleveragents.cli.spent import spent_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,9 +45,10 @@ def tree_page(data: Data) -> Page:
 
 def _branch(node: Data, depth: int) -> Iterator[Block]:
     standing = text_at(node, "outcome") or text_at(node, "state")
-    cost = text_at(node, "cost", "spent_usd", absent="0")
+    cost = mapping_at(node, "cost")
     title = f"{text_at(node, 'name', absent='plan')}  {text_at(node, 'plan_id')}  {standing}"
-    line = title.rstrip() + (f"  ${cost}" if cost != "0" else "")
+    is_shown = text_at(cost, "limit_usd") or text_at(cost, "spent_usd", absent="0") != "0"
+    line = title.rstrip() + (f"  {spent_text(cost)}" if is_shown else "")
     if depth:
         yield Paragraph(line, _tone(node), 2 * depth)
     else:

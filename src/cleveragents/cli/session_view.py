@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cleveragents.cli.fact import counted, mapping_at, rows_at, text_at
 from cleveragents.cli.page import Field, Fields, Heading, Paragraph, Table
+from cleveragents.cli.spent import spent_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,17 +63,6 @@ def cost_page(data: Data) -> Page:
     total = f"${text_at(data, 'total', 'cost_usd')}"
     calls = text_at(data, "total", "tool_calls")
     return (Table((by, "cost", "calls", "name"), (*cells, ("sum", total, calls, ""))),)
-
-
-def spent_text(cost: Data) -> str:
-    """What is spent of what limit.
-
-    >>> spent_text({"spent_usd": "0.04", "limit_usd": "0.05", "share": 0.8})
-    '$0.04 of $0.05 (80 %)'
-    """
-    limit, share = text_at(cost, "limit_usd"), cost.get("share")
-    text = f"${text_at(cost, 'spent_usd', absent='0')}" + (f" of ${limit}" if limit else "")
-    return text + (f" ({share:.0%})".replace("%", " %") if isinstance(share, float) else "")
 
 
 def _session(data: Data) -> Iterator[Block]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from cleveragents.cli.fact import counted, mapping_at, rows_at, text_at, texts_at
 from cleveragents.cli.page import Field, Fields, Heading, Paragraph, Table
+from cleveragents.cli.spent import spent_text, way_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,6 +67,7 @@ def _head(data: Data) -> Iterator[Block]:
             Field("parent", text_at(data, "parent_plan_id")),
             Field("safety profile", _profile(data)),
             Field("automation", text_at(data, "automation_profile")),
+            Field("session", text_at(data, "session_id")),
             Field("isolation", isolation, isolation_tone),
             Field("cost", _cost(mapping_at(data, "cost"))),
             Field("started", _timing(data)),
@@ -115,8 +117,7 @@ def _isolation(data: Data) -> tuple[str, Tone]:
 def _cost(cost: Data) -> str:
     if not cost:
         return ""
-    limit = text_at(cost, "limit_usd")
-    parts = [f"${text_at(cost, 'spent_usd', absent='0')}" + (f" of ${limit}" if limit else "")]
+    parts = [spent_text(cost)]
     if text_at(cost, "reserved_usd", absent="0") != "0":
         parts.append(f"${text_at(cost, 'reserved_usd')} held")
     parts.append(counted(text_at(cost, "tool_calls", absent="0"), "tool call"))
@@ -227,7 +228,8 @@ def next_commands(data: Data) -> tuple[tuple[str, str], ...]:
         return _next_approval(plan, waiting)
     if state == "waiting" and not outcome and _has_open_steps(data):
         return (("go on", f"agents plan resume {plan}"),)
-    return _next_by_standing(plan, state, outcome)
+    by_limit = way_on(data) if outcome == "constrained" else ()
+    return (*by_limit, *_next_by_standing(plan, state, outcome))
 
 
 def _has_open_steps(data: Data) -> bool:

@@ -16,7 +16,6 @@ from cleveragents.config.automation_profile import (
 from cleveragents.config.budget import limits_of
 from cleveragents.config.credential_source import credential_sources
 from cleveragents.config.profile_reference import read_profiles
-from cleveragents.policy.shape import json_mapping
 from cleveragents.terms.cost import Limits
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     SettingReader = Callable[[Reader, Path], Any]
 
-TEXTS: Final = frozenset({"database_url", "automation_profile", "cell_root", "bubblewrap"})
+TEXTS: Final = frozenset({"database_url", "automation_profile", "cell_root"})
 """Settings whose variable is taken as it is."""
 _SCHEMES: Final = ("sqlite:///", "postgresql://", "postgres://")
 _MAX_MB: Final = 1 << 20
@@ -108,7 +107,5 @@ READERS: Final[Mapping[str, SettingReader]] = {
     "workspace_mb": _number(1, _MAX_MB),
     "timeout_s": _number(1, _MAX_SECONDS),
     "cell_root": _absolute,
-    "bubblewrap": _absolute,
-    "prices": lambda reader, _: reader.checked(json_mapping),
 }
 """By the setting's name; handed the value and what relative paths start from."""

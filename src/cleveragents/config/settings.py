@@ -8,14 +8,10 @@ that no environment loosens what the file says.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping  # noqa: TC003  # pydantic reads the annotations
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-
-from cleveragents.config.automation_profile import Apply  # noqa: TC001  # pydantic reads it
-from cleveragents.config.credential_source import CredentialSource  # noqa: TC001  # as above
 from cleveragents.config.place import shown
 from cleveragents.config.reader import Reader
 from cleveragents.config.setting_value import READERS, TEXTS
@@ -26,10 +22,11 @@ from cleveragents.policy.suggestion import hint_for
 from cleveragents.terms.cost import NO_LIMITS, Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cleveragents.config.automation_profile import Apply
+    from cleveragents.config.credential_source import CredentialSource
     from cleveragents.policy.profile import SafetyProfile
-else:
-    # Made by the readers; pydantic has nothing to add to a value of ``policy``.
-    SafetyProfile = Any
 
 PREFIX: Final = "CLEVERAGENTS_"
 FILE_NAME: Final = "config.toml"
@@ -39,10 +36,9 @@ _ADDED: Final = ("safety_profile", "safety_profiles")
 """Lists to which the environment adds; every other value it replaces."""
 
 
-class Settings(BaseSettings):
+@dataclass(frozen=True, slots=True)
+class Settings:
     """One operator's settings; every field is optional."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     database_url: str = ""
     """``sqlite:///...`` or ``postgresql://...``; empty: SQLite in the home."""
@@ -52,7 +48,7 @@ class Settings(BaseSettings):
     """Name or path; trusted. Empty: none."""
     safety_profiles: tuple[SafetyProfile, ...] = ()
     """Profiles defined here."""
-    credentials: Mapping[str, CredentialSource] = {}
+    credentials: Mapping[str, CredentialSource] = field(default_factory=dict)
     budget_per_plan: Limits = NO_LIMITS
     budget_per_day: Limits = NO_LIMITS
     approvals: tuple[str, ...] = ()
@@ -73,26 +69,9 @@ class Settings(BaseSettings):
     """Time limit of a call that names none."""
     cell_root: str = ""
     """Where base trees and workspaces are; empty: the default place."""
-    bubblewrap: str = ""
-    """The program that builds the cell; empty: it is looked for."""
-    prices: Mapping[str, object] = {}
-    """Prices of models, by name."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read nothing behind the caller's back: ``load_settings`` is handed the environment."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
 
-KEYS: Final = tuple(Settings.model_fields)
+KEYS: Final = tuple(item.name for item in fields(Settings))
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from cleveragents.errors import (
     ApprovalPendingError,
     ConfigurationError,
     MergeConflictError,
+    PlanBusyError,
     RecordError,
 )
 from cleveragents.plans.charter import read_charter
@@ -21,7 +23,7 @@ from cleveragents.record.entry import Entry
 from cleveragents.terms.interaction import ApplyQuestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cleveragents.boundary.apply import DirectoryApply
     from cleveragents.plans.charter import Charter
@@ -30,7 +32,12 @@ if TYPE_CHECKING:
     from cleveragents.record.plan_row import PlanRow
     from cleveragents.terms.proposal import MergeProposal
 
-CALL_ID = "apply"
+T = TypeVar("T")
+
+CALL_ID: Final = "apply"
+BUSY_TRIES: Final = 200
+BUSY_WAIT_S: Final = 0.05
+"""Another apply to the same directory is over in moments; what takes ten seconds is told."""
 
 
 class ApplyDesk:
@@ -75,6 +82,20 @@ class ApplyDesk:
                 if not answer:
                     return _state(row)
             return self._apply(charter, proposal)
+
+    def check_whole(self, directory: Path) -> None:
+        """See that no killed apply left a directory half changed, before a plan starts from it.
+
+        Raises:
+            ConfigurationError: One did; names the command that mends it.
+            PlanBusyError: An apply to it does not end.
+        """
+        for plan_id in _in_turn(lambda: self._directory_apply.cut_off(directory)):
+            raise ConfigurationError(
+                problem="an apply to this directory was cut off, and it is half changed",
+                where=str(directory),
+                hint=f"'agents plan apply {plan_id} --yes' finishes or undoes it",
+            )
 
     def apply(self, plan_id: str, *, is_confirmed: bool, is_partial: bool) -> PlanState:
         """Apply a plan's changes, as `agents plan apply` asks.
@@ -171,12 +192,7 @@ class ApplyDesk:
             durable=True,
         )
         try:
-            self._directory_apply.apply(
-                Path(charter.workspace),
-                charter.base_tree,
-                proposal.tree,
-                plan_id=charter.plan_id,
-            )
+            self._change_directory(charter, proposal)
         except MergeConflictError as error:
             self._append(
                 "conflict", charter, {"subplan_id": "", "conflicts": [], "paths": list(error.paths)}
@@ -196,6 +212,16 @@ class ApplyDesk:
         )
         self._forget_workspaces(charter)
         return state
+
+    def _change_directory(self, charter: Charter, proposal: MergeProposal) -> None:
+        _in_turn(
+            lambda: self._directory_apply.apply(
+                Path(charter.workspace),
+                charter.base_tree,
+                proposal.tree,
+                plan_id=charter.plan_id,
+            )
+        )
 
     def _forget_workspaces(self, charter: Charter) -> None:
         """The bytes are in the directory and in the tree store; the slots are spent."""
@@ -230,6 +256,16 @@ class ApplyDesk:
         self._means.rows.update(
             plan_id, phase=state.phase, state=state.state, outcome=state.outcome, **more
         )
+
+
+def _in_turn(act: Callable[[], T]) -> T:
+    """Act after every other apply to the same directory."""
+    for _ in range(BUSY_TRIES):
+        try:
+            return act()
+        except PlanBusyError:
+            time.sleep(BUSY_WAIT_S)
+    return act()
 
 
 def _state(row: PlanRow) -> PlanState:

@@ -62,17 +62,31 @@ class Group:
         self._running: dict[str, str] = {}
         self._ended: set[str] = set()
         self._merged: set[str] = set()
+        self._fallen: set[str] = set()
         self._broken = ""
         self._is_failed = False
         self._changed = threading.Condition()
 
-    def check(self) -> None:
-        """Say whether another member may still be started.
+    def begin(self, step: str) -> None:
+        """Say that a member asks for a place, for its first attempt or another one."""
+        with self._changed:
+            self._fallen.discard(step)
+            self._changed.notify_all()
+
+    def fall(self, step: str) -> None:
+        """Say that a member's attempt ended badly; what follows of it is not known yet."""
+        if self._fail_fast:
+            with self._changed:
+                self._fallen.add(step)
+
+    def check(self, step: str) -> None:
+        """Say whether another member may still be started, once that is known.
 
         Raises:
             GroupEndedError: One of them failed, and the group is ``fail_fast``.
         """
         with self._changed:
+            self._changed.wait_for(lambda: self._broken or not self._fallen - {step})
             if self._broken:
                 raise GroupEndedError(self._broken, is_late=False)
 
@@ -83,7 +97,8 @@ class Group:
             GroupEndedError: As ``check``.
         """
         with self._changed:
-            self.check()
+            if self._broken:
+                raise GroupEndedError(self._broken, is_late=False)
             self._running[step] = plan_id
 
     @contextmanager
@@ -108,7 +123,9 @@ class Group:
         try:
             yield
         except MergeConflictError as conflict:
-            self._break(f"it waits until the conflict of {conflict.plan_id} is settled")
+            with self._changed:
+                reason = f"it waits until the conflict of {conflict.plan_id} is settled"
+                self._broken = self._broken or reason
             raise
         finally:
             with self._changed:
@@ -127,21 +144,19 @@ class Group:
             self._merged.add(step)
             if ending.is_waiting:
                 self._broken = self._broken or f"{step} waits for a person"
+            ends_others = bool(ending.failure) and self._fail_fast
+            if ends_others:
+                self._is_failed = True
+                reason = f"{step} failed and the group is fail_fast: {ending.failure}"
+                self._broken = self._broken or reason
+            self._fallen.discard(step)
+            running = tuple(self._running.values()) if ends_others else ()
             self._changed.notify_all()
-        if ending.failure and self._fail_fast:
-            self._is_failed = True
-            reason = f"{step} failed and the group is fail_fast: {ending.failure}"
-            for plan_id in self._break(reason):
-                self._end(plan_id)
+        for plan_id in running:
+            self._end(plan_id)
 
     def _is_turn(self, earlier: set[str]) -> bool:
         return self._ended.issuperset(self._order) and self._merged.issuperset(earlier)
-
-    def _break(self, reason: str) -> tuple[str, ...]:
-        with self._changed:
-            self._broken = self._broken or reason
-            self._changed.notify_all()
-            return tuple(self._running.values())
 
 
 class GroupBook:

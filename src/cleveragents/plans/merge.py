@@ -72,7 +72,7 @@ class MergeInterface:
             self._refuse(child, tuple(f"{r.path}: {r.reason}" for r in proposal.refused))
         if not intent:
             intent = self._decide(parent, child, proposal, call_id, _strategy(strategy))
-        self._receive(parent, child, call_id, intent)
+        self._receive(parent, child, proposal, call_id, intent)
         return proposal
 
     # -- deciding -------------------------------------------------------------
@@ -151,11 +151,19 @@ class MergeInterface:
     # -- doing ----------------------------------------------------------------
 
     def _receive(
-        self, parent: RunningPlan, child: Charter, call_id: str, intent: Mapping[str, object]
+        self,
+        parent: RunningPlan,
+        child: Charter,
+        proposal: MergeProposal,
+        call_id: str,
+        intent: Mapping[str, object],
     ) -> None:
         git, ours, result = self._means.git, str(intent["ours"]), str(intent["result"])
         try:
-            parent.cell.receive(git.changes(ours, result))
+            is_unmoved = (ours, result) == (proposal.base_tree, proposal.tree)
+            # Nothing to work out where the parent stands where the child began.
+            changes = proposal.changes if is_unmoved else git.changes(ours, result)
+            parent.cell.receive(changes)
         except MergeRefusedError as error:
             # Something that is not collected is in the way: what was written is taken back.
             with suppress(MergeRefusedError):

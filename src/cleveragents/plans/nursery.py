@@ -6,29 +6,22 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
-from cleveragents.config.plan_file import subplan_from_stored
 from cleveragents.errors import (
-    ApprovalPendingError,
     BudgetExceededError,
     CleverAgentsError,
-    ConfigurationError,
     DelegationError,
     IsolationUnavailableError,
-    MergeConflictError,
     PlanCancelledError,
     RecordedEndingError,
-    RecordError,
-    SubplanRefusedError,
-    ToolFailedError,
 )
 from cleveragents.plans import purse
-from cleveragents.plans.charter import Charter, read_charter
+from cleveragents.plans.charter import Charter
+from cleveragents.plans.child_call import definition_of, known_child, raise_unless_done
 from cleveragents.plans.group import GroupEndedError
 from cleveragents.plans.opener import merges_live
 from cleveragents.plans.plan_state import Ending, PlanState
 from cleveragents.record import plan_row
 from cleveragents.record.entry import Entry
-from cleveragents.terms.call import attempts
 from cleveragents.terms.interaction import ProgressEvent
 
 if TYPE_CHECKING:
@@ -103,13 +96,17 @@ class Nursery:
             )
         group = self._groups.find(parent.plan_id, request.step)
         household = self._household(parent)
-        definition = _definition(request)
+        definition = definition_of(request)
+        group.begin(request.step)
         with household.places:
             # Only now: one that waited in the queue while the plan was ended is never made.
             self._means.watch.check(parent)
             child, is_fresh = self._admitted(request, parent, definition, household, group)
             ending = self._run_child(child, parent, is_fresh=is_fresh)
-        self._raise_unless_done(child, ending)
+            if ending.exit_code:
+                # Before its place is free: whether the next may start is decided by this one.
+                group.fall(request.step)
+        raise_unless_done(child, ending)
         return self._bring_back(request, parent, child, definition, group, household)
 
     def _admitted(
@@ -121,7 +118,7 @@ class Nursery:
         group: Group,
     ) -> tuple[Charter, bool]:
         try:
-            group.check()
+            group.check(request.step)
             child, is_fresh = self._child(request, parent, definition, household)
             group.enter(request.step, child.plan_id)
         except GroupEndedError as ended:
@@ -204,7 +201,7 @@ class Nursery:
         definition: SubplanDefinition,
         household: _Household,
     ) -> tuple[Charter, bool]:
-        known = self._known_child(request, parent)
+        known = known_child(self._means.log, request, parent)
         if known is not None:
             return known, False
         grant = parent.charter.grant.attenuate(definition.delegate)
@@ -279,31 +276,6 @@ class Nursery:
             self._create(charter)
         return charter
 
-    def _known_child(self, request: ToolCall, parent: RunningPlan) -> Charter | None:
-        """The child that this call has made before; ``None`` when there is none.
-
-        A program that was started again asks for the same children in the same
-        places: they are taken up and merged into its new workspace.
-
-        Raises:
-            RecordError: It asks for another child than the first time.
-        """
-        log = self._means.log
-        is_program = parent.definition.actor.kind == "program"
-        for call_id in attempts(request.call_id) if is_program else (request.call_id,):
-            for entry in log.call_entries(parent.plan_id, call_id):
-                if entry.kind != "spawn":
-                    continue
-                child = read_charter(log, str(log.resolve(entry.body)["subplan_id"]))
-                if child.definition != dict(request.arguments):
-                    raise RecordError(
-                        problem=f"call {request.call_id} of plan {parent.plan_id} asks for another"
-                        " subplan than before the program was started again",
-                        hint=f"'agents plan cancel {parent.charter.root_id}' ends the plan",
-                    )
-                return child
-        return None
-
     # -- running --------------------------------------------------------------
 
     def _run_child(self, child: Charter, parent: RunningPlan, *, is_fresh: bool) -> Ending:
@@ -333,30 +305,3 @@ class Nursery:
             return None
         error = RecordedEndingError(code=str(body["code"]), reason=str(body["error"]))
         return Ending(state=state, exit_code=exit_code, error=error if exit_code else None)
-
-    def _raise_unless_done(self, child: Charter, ending: Ending) -> None:
-        if ending.exit_code == 0:
-            return
-        reason = ending.error.message if ending.error else "it ended without a word"
-        match ending.state.outcome, ending.state.state:
-            case "constrained", _:
-                raise SubplanRefusedError(
-                    subplan_id=child.plan_id,
-                    name=child.name,
-                    reason=reason,
-                    exit_code=ending.exit_code,
-                )
-            case "cancelled", _:
-                raise PlanCancelledError(plan_id=child.plan_id)
-        if isinstance(ending.error, ApprovalPendingError | MergeConflictError):
-            # It names the plan that waits, however far below.
-            raise ending.error
-        raise ToolFailedError(tool_name=f"subplan {child.name}", reason=reason)
-
-
-def _definition(request: ToolCall) -> SubplanDefinition:
-    try:
-        return subplan_from_stored(request.arguments)
-    except ConfigurationError as error:
-        # A program or a model wrote it, and can mend it.
-        raise ToolFailedError(tool_name=request.tool, reason=error.message) from error

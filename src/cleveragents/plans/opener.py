@@ -106,9 +106,7 @@ class PlanOpener:
         )
         return attempt
 
-    def _slot(
-        self, charter: Charter, *, is_fresh: bool, is_program: bool, attempt: int
-    ) -> Slot:
+    def _slot(self, charter: Charter, *, is_fresh: bool, is_program: bool, attempt: int) -> Slot:
         # A subplan's workspace was forked from its parent's when it was spawned; a program
         # that was cut off starts again from its base tree.
         if (charter.parent_id or not is_fresh) and attempt == 1:

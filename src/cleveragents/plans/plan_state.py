@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cleveragents.errors import CleverAgentsError
     from cleveragents.terms.plan import Outcome, Phase, State
 
+
 @dataclass(frozen=True, slots=True)
 class PlanState:
     """Phase, state and outcome, as `plan status` shows them."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from cleveragents.errors import RecordError
 from cleveragents.record.account_limit import (
+    WARN_PERCENT,
     Crossing,
     crossings_of,
     excess_of,
@@ -40,8 +41,6 @@ from cleveragents.record.purse import PURSE, PurseShelf
 from cleveragents.terms.cost import NO_LIMITS, Amount, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cleveragents.record.account_row import Account
     from cleveragents.record.engine import Row
     from cleveragents.record.store import Store
@@ -50,7 +49,7 @@ _SELECT: Final = f"SELECT name, {', '.join(NUMBERS)}, seal FROM account"  # noqa
 _HOLD: Final = (
     "UPDATE account SET "  # noqa: S608  # constants
     + ", ".join(f"held_{part} = held_{part} + ?" for part in PARTS)
-    + ", seal = seal + ? WHERE name IN ({names})"
+    + ", seal = seal + ? WHERE name = ?"
     + " AND (limit_cost IS NULL OR (limit_cost > 0 AND spent_cost + held_cost + ? <= limit_cost))"
     + " AND (limit_tokens IS NULL OR (limit_tokens > 0"
     + " AND spent_input + spent_output + held_input + held_output + ? <= limit_tokens))"
@@ -61,7 +60,6 @@ _HOLD: Final = (
     )
     # Time is known only afterwards: what has used its seconds up gets no further call.
     + " AND (limit_ms IS NULL OR (limit_ms > spent_ms AND spent_ms + held_ms + ? <= limit_ms))"
-    + " RETURNING name"
 )
 _RESERVED: Final = f"SELECT chain, {', '.join(PARTS)} FROM reservation WHERE id = ?"  # noqa: S608  # constants
 _SETTLE: Final = (
@@ -70,8 +68,23 @@ _SETTLE: Final = (
     + ", "
     + ", ".join(f"spent_{part} = spent_{part} + ?" for part in PARTS)
     + ", seal = seal + ? WHERE name IN ({names})"
-    + f" RETURNING {', '.join(('name', *NUMBERS[: len(LIMITS) + len(PARTS)]))}"
 )
+_NEARLY: Final = (
+    f"SELECT {', '.join(('name', *NUMBERS[: len(LIMITS) + len(PARTS)]))}"  # noqa: S608  # constants
+    " FROM account WHERE name IN ({names}) AND ("
+    + " OR ".join(
+        f"({' + '.join(f'spent_{part}' for part in parts)}) * 100 >= limit_{limit} * {WARN_PERCENT}"
+        for limit, parts in {
+            "cost": ("cost",),
+            "tokens": ("input", "output"),
+            "requests": ("requests",),
+            "tool_calls": ("tool_calls",),
+            "ms": ("ms",),
+        }.items()
+    )
+    + ")"
+)
+"""Accounts of which a limit is nearly or wholly spent: on most calls none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,16 +246,8 @@ class AccountBook:
 
     def _hold(self, chain: tuple[str, ...], parts: tuple[int, ...]) -> None:
         totals, weight = totals_of(parts), weigh(SEAL_HELD, parts)
-        held: set[str] = set()
-        for names in self._at_once(chain):
-            rows = self._store.execute(
-                self._text(_HOLD, len(names)), (*parts, weight, *names, *totals)
-            )
-            held.update(row[0] for row in rows)
-            if len(rows) != len(names):
-                break
         for name in chain:
-            if name not in held:
+            if self._store.change(_HOLD, (*parts, weight, name, *totals)) != 1:
                 raise excess_of(self.snapshot(name), totals) or RecordError(
                     problem=f"the account {name} refuses without a limit"
                 )
@@ -254,41 +259,37 @@ class AccountBook:
         held = tuple(rows[0][1:])
         chain = tuple(json.loads(rows[0][0]))
         self._store.change("DELETE FROM reservation WHERE id = ?", (reservation_id,))
-        changed = self._book(chain, held, actual)
+        self._book(chain, held, actual)
         for above, moved in self._purses.refunded(chain, held, actual):
             self._book(above, tuple(-part for part in moved), NOTHING)
-        return Settlement(chain, crossings_of(changed, actual))
+        return Settlement(chain, self._crossings(chain, actual))
 
-    def _book(
-        self, chain: tuple[str, ...], held: tuple[int, ...], actual: tuple[int, ...]
-    ) -> list[Row]:
+    def _book(self, chain: tuple[str, ...], held: tuple[int, ...], actual: tuple[int, ...]) -> None:
         moved = weigh(SEAL_SPENT, actual) - weigh(SEAL_HELD, held)
-        found: list[Row] = []
-        for names in self._at_once(chain):
-            params = (*held, *actual, moved, *names)
-            found += self._store.execute(self._text(_SETTLE, len(names)), params)
-        if len(found) != len(chain):
-            gone = next(name for name in chain if name not in {row[0] for row in found})
-            raise RecordError(problem=f"the account {gone} of a holding does not exist")
-        return found
+        # PostgreSQL locks the rows of one statement in any order: there one after the
+        # other, so that no two chains wait for each other.
+        is_one = self._store.dialect == "sqlite"
+        for names in (chain,) if is_one else ((name,) for name in chain):
+            text = self._text(_SETTLE, len(names))
+            if self._store.change(text, (*held, *actual, moved, *names)) != len(names):
+                gone = next(name for name in names if not self._exists(name))
+                raise RecordError(problem=f"the account {gone} of a holding does not exist")
 
-    def _at_once(self, chain: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        """Give the accounts that one statement may change.
-
-        PostgreSQL locks the rows of one statement in any order: there, one
-        after the other, so that no two chains wait for each other.
-        """
-        if self._store.dialect == "sqlite":
-            yield chain
-        else:
-            yield from ((name,) for name in chain)
+    def _crossings(self, chain: tuple[str, ...], actual: tuple[int, ...]) -> tuple[Crossing, ...]:
+        if actual is NOTHING:
+            return ()
+        rows = self._store.execute(self._text(_NEARLY, len(chain)), chain)
+        return crossings_of(rows, actual) if rows else ()
 
     def _text(self, sql: str, count: int) -> str:
-        key = (sql, count)
-        text = self._texts.get(key)
+        text = self._texts.get((sql, count))
         if text is None:
-            text = self._texts[key] = sql.replace("{names}", ", ".join("?" * count))
+            marks = ", ".join("?" * count)
+            text = self._texts[sql, count] = sql.replace("{names}", marks)
         return text
+
+    def _exists(self, name: str) -> bool:
+        return bool(self._store.execute("SELECT 1 FROM account WHERE name = ?", (name,)))
 
     def _row(self, name: str, suffix: str) -> Row:
         rows = self._store.execute(f"{_SELECT} WHERE name = ?{suffix}", (name,))

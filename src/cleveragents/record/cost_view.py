@@ -29,9 +29,9 @@ def plan_cost(store: Store, plan_id: str, family: Sequence[PlanRow]) -> dict[str
     """
     accounts = _accounts(store, family)
     account = accounts.get(plan_id)
-    spent, held = _sum(plan_id, family, accounts)
+    spent, held = _sum([plan_id], family, accounts)
     below = [row.plan_id for row in family if row.parent_plan_id == plan_id]
-    handed_on = sum(_sum(child, family, accounts)[0].cost_microusd for child in below)
+    handed_on = _sum(below, family, accounts)[0].cost_microusd
     return {
         **cost_of(spent, held, account),
         "own_usd": format_usd(max(0, spent.cost_microusd - handed_on)),
@@ -69,12 +69,12 @@ def _accounts(store: Store, family: Sequence[PlanRow]) -> dict[str, Account]:
 
 
 def _sum(
-    plan_id: str, family: Sequence[PlanRow], accounts: dict[str, Account]
+    plan_ids: Sequence[str], family: Sequence[PlanRow], accounts: dict[str, Account]
 ) -> tuple[Amount, Amount]:
     under: dict[str | None, list[str]] = {}
     for row in family:
         under.setdefault(row.parent_plan_id, []).append(row.plan_id)
-    tops, waiting = [], [plan_id]
+    tops, waiting = [], list(plan_ids)
     while waiting:
         name = waiting.pop()
         if name in accounts:

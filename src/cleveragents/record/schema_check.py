@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from cleveragents.record.store import Store
 
-_KEYED: Final = ("plan", "owner", "account", "reservation", "session", "spending")
-"""Tables whose key is no number and therefore has an index of its own."""
+_KEYED: Final = ("plan", "owner", "reservation", "session", "spending")
+"""Tables whose key is no number and has an index of its own; ``account`` is clustered."""
 
 
 def check_schema(store: Store) -> Iterator[str]:

@@ -77,14 +77,25 @@ class CallRecorder:
         held = False
         if asked.context.accounts:
             with self._store.transaction():
-                held = self._tracker.reserve(
-                    asked.context.accounts, asked.spec, reservation=asked.reservation
-                )
+                held = self.hold(asked)
                 self._log.append(entry, durable=durable)
         else:
             self._log.append(entry, durable=durable)
         asked.context.journal.note(asked.call.call_id)
         return held
+
+    def hold(self, asked: Asked) -> bool:
+        """Hold the worst case of a call up its chain of accounts.
+
+        Returns:
+            Whether something is held; nothing is where nobody limits.
+
+        Raises:
+            BudgetExceededError: A limit of the chain does not admit it.
+        """
+        return self._tracker.reserve(
+            asked.context.accounts, asked.spec, reservation=asked.reservation
+        )
 
     def outcome(
         self, asked: Asked, body: Mapping[str, object], *, milliseconds: int, held: bool

@@ -188,8 +188,8 @@ class ToolRuntime:
         first = denied.refusals[0]
         if first.rule == "arguments":
             # No rule forbids the call; it is malformed, and the actor can mend it.
-            self._recorder.decision(asked, Allowed(rule="arguments"), extra={})
-            self._fail(asked, first.reason, milliseconds=0, held=False)
+            held = self._decide(asked, Allowed(rule="arguments"), {})
+            self._fail(asked, first.reason, milliseconds=0, held=held)
         self._refusals.denied(asked, denied)
 
     def _take_up(self, asked: Asked, decision: Allowed, trace: Trace) -> CallResult | None:
@@ -208,7 +208,9 @@ class ToolRuntime:
         if after:
             current = hands.digests(tuple(after))
             if current == after:
-                return self._finish(asked, {"recovered": True}, milliseconds=0, held=False)
+                # It has happened, so it is counted, whatever became of what was held for it.
+                held = self._recorder.hold(asked)
+                return self._finish(asked, {"recovered": True}, milliseconds=0, held=held)
             if current != before:
                 raise RecordError(
                     problem=f"call {asked.call.call_id} was cut off, and its files are neither as"
@@ -299,7 +301,8 @@ class ToolRuntime:
                 return context.spawner.spawn(call, context)
 
     def _timeout_s(self, asked: Asked) -> float:
-        own = asked.arguments.get("timeout_s")
+        # As it was asked for: a default that the tool's schema fills in overrules no setting.
+        own = asked.call.arguments.get("timeout_s")
         return (float(own) if isinstance(own, int | float) else self._call_timeout_s) + GRACE_S
 
     def _finish(

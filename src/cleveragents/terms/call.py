@@ -48,6 +48,4 @@ def attempts(call_id: str) -> tuple[str, ...]:
     """
     step, _, number = call_id.partition("~")
     latest = int(number or 1)
-    return tuple(
-        step if attempt == 1 else f"{step}~{attempt}" for attempt in range(latest, 0, -1)
-    )
+    return tuple(step if attempt == 1 else f"{step}~{attempt}" for attempt in range(latest, 0, -1))

@@ -60,6 +60,8 @@ CREATE TABLE owner (
     seal BIGINT NOT NULL
 );
 
+-- Clustered: a holding changes these with every call, and each page that it does
+-- not touch is one that its commit does not write.
 CREATE TABLE account (
     name TEXT NOT NULL PRIMARY KEY,
     limit_cost BIGINT,
@@ -80,7 +82,7 @@ CREATE TABLE account (
     held_tool_calls BIGINT NOT NULL DEFAULT 0,
     held_ms BIGINT NOT NULL DEFAULT 0,
     seal BIGINT NOT NULL
-);
+){clustered};
 
 CREATE TABLE reservation (
     id TEXT NOT NULL PRIMARY KEY,

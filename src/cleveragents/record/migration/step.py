@@ -21,8 +21,8 @@ LATEST: Final = 2
 
 _FILES: Final = {1: "0001_first.sql", 2: "0002_session.sql"}
 _WORDS: Final[dict[Dialect, dict[str, str]]] = {
-    "sqlite": {"{key}": "INTEGER PRIMARY KEY"},
-    "postgresql": {"{key}": "BIGINT PRIMARY KEY"},
+    "sqlite": {"{key}": "INTEGER PRIMARY KEY", "{clustered}": " WITHOUT ROWID"},
+    "postgresql": {"{key}": "BIGINT PRIMARY KEY", "{clustered}": ""},
 }
 
 

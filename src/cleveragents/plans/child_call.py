@@ -1,0 +1,93 @@
+"""The spawn call of a child: what it asks for, whom it has made before, how it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cleveragents.config.plan_file import subplan_from_stored
+from cleveragents.errors import (
+    ApprovalPendingError,
+    ConfigurationError,
+    MergeConflictError,
+    PlanCancelledError,
+    RecordError,
+    SubplanRefusedError,
+    ToolFailedError,
+)
+from cleveragents.plans.charter import read_charter
+from cleveragents.terms.call import attempts
+
+if TYPE_CHECKING:
+    from cleveragents.plans.charter import Charter
+    from cleveragents.plans.plan_state import Ending
+    from cleveragents.plans.running_plan import RunningPlan
+    from cleveragents.record.log import RecordLog
+    from cleveragents.terms.call import ToolCall
+    from cleveragents.terms.plan import SubplanDefinition
+
+
+def definition_of(request: ToolCall) -> SubplanDefinition:
+    """Read what a spawn call asks for.
+
+    Raises:
+        ToolFailedError: It cannot be understood; a program or a model wrote
+            it, and can mend it.
+    """
+    try:
+        return subplan_from_stored(request.arguments)
+    except ConfigurationError as error:
+        raise ToolFailedError(tool_name=request.tool, reason=error.message) from error
+
+
+def known_child(log: RecordLog, request: ToolCall, parent: RunningPlan) -> Charter | None:
+    """The child that a spawn call has made before; ``None`` when there is none.
+
+    A program that was started again asks for the same children in the same
+    places: they are taken up and merged into its new workspace.
+
+    Raises:
+        RecordError: It asks for another child than the first time.
+    """
+    is_program = parent.definition.actor.kind == "program"
+    for call_id in attempts(request.call_id) if is_program else (request.call_id,):
+        for entry in log.call_entries(parent.plan_id, call_id):
+            if entry.kind != "spawn":
+                continue
+            child = read_charter(log, str(log.resolve(entry.body)["subplan_id"]))
+            if child.definition != dict(request.arguments):
+                raise RecordError(
+                    problem=f"call {request.call_id} of plan {parent.plan_id} asks for another"
+                    " subplan than before the program was started again",
+                    hint=f"'agents plan cancel {parent.charter.root_id}' ends the plan",
+                )
+            return child
+    return None
+
+
+def raise_unless_done(child: Charter, ending: Ending) -> None:
+    """Tell the parent that its child did not end well, by the error of its spawn call.
+
+    Raises:
+        SubplanRefusedError: A refusal or a budget ended it.
+        PlanCancelledError: It was cancelled.
+        ApprovalPendingError: It, or a plan below it, waits for a person.
+        MergeConflictError: It, or a plan below it, is conflicted.
+        ToolFailedError: It failed.
+    """
+    if ending.exit_code == 0:
+        return
+    reason = ending.error.message if ending.error else "it ended without a word"
+    match ending.state.outcome, ending.state.state:
+        case "constrained", _:
+            raise SubplanRefusedError(
+                subplan_id=child.plan_id,
+                name=child.name,
+                reason=reason,
+                exit_code=ending.exit_code,
+            )
+        case "cancelled", _:
+            raise PlanCancelledError(plan_id=child.plan_id)
+    if isinstance(ending.error, ApprovalPendingError | MergeConflictError):
+        # It names the plan that waits, however far below.
+        raise ending.error
+    raise ToolFailedError(tool_name=f"subplan {child.name}", reason=reason)
