@@ -11,8 +11,9 @@ import pytest
 
 from cleveragents.boundary import file_state
 from cleveragents.boundary.apply import ApplyReport, DirectoryApply
-from cleveragents.boundary.apply_journal import JournalShelf
-from cleveragents.boundary.beneath_host import mount_of
+from cleveragents.boundary.apply_journal import JournalShelf, Step
+from cleveragents.boundary.apply_step import StepBlockedError, StepRunner
+from cleveragents.boundary.beneath_host import mount_of, opened
 from cleveragents.boundary.git_answer import TreeEntry
 from cleveragents.errors import (
     ApplyFailedError,
@@ -122,6 +123,46 @@ def test_extended_attributes_are_kept(scene: Scene) -> None:
     os.setxattr(scene.user / "a", "user.note", b"mine")
     apply(scene)
     assert os.getxattr(scene.user / "a", "user.note") == b"mine"
+
+
+def test_new_content_never_runs_as_its_owner_or_group(scene: Scene) -> None:
+    (scene.user / "run").chmod(0o6755)
+    apply(scene, {**BASE, "run*": "new"})
+    assert (scene.user / "run").read_text() == "new"
+    assert (scene.user / "run").stat().st_mode & 0o7777 == 0o755
+
+
+def test_capabilities_stay_with_the_old_content(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = []
+    monkeypatch.setattr(os, "listxattr", lambda _: ["security.capability", "user.note"])
+    monkeypatch.setattr(os, "getxattr", lambda *_: b"")
+    monkeypatch.setattr(os, "setxattr", lambda _, name, __: kept.append(name))
+    apply(scene, {**BASE, "a": "2"})
+    assert kept == ["user.note"]
+
+
+def test_a_link_in_place_of_a_fresh_directory_is_not_followed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = scene.place / "victim"
+    victim.write_text("not the plan's")
+    victim.chmod(0o600)
+    make = os.mkdir
+
+    def swap(name: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        make(name, mode, dir_fd=dir_fd)
+        if name == "sub":
+            os.rename("sub", "aside", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+            os.symlink(victim, "sub", dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", swap)
+    step = Step(kind="mkdir", path="sub", number=0, permissions=0o755, uid=4242, gid=4242)
+    with opened(scene.user) as root, pytest.raises(StepBlockedError):
+        StepRunner(root).do(step)
+    facts = victim.stat()
+    assert (facts.st_mode & 0o7777, facts.st_uid) == (0o600, os.geteuid())
 
 
 def test_new_files_belong_to_the_directorys_owner(scene: Scene) -> None:

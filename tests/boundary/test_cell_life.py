@@ -223,6 +223,14 @@ def test_a_private_copy_is_measured_by_what_it_grew(the_house: House) -> None:
         cell.close()
 
 
+def test_what_lies_too_deep_to_be_measured_is_past_the_limit(tmp_path: Path) -> None:
+    deep = tmp_path / "/".join(["d"] * 256)
+    deep.mkdir(parents=True)
+    assert measure(tmp_path, enough=1 << 40) < 1 << 40
+    (deep / "d").mkdir()
+    assert measure(tmp_path, enough=1 << 40) > 1 << 40
+
+
 def test_measuring_stops_when_it_is_enough(tmp_path: Path) -> None:
     for number in range(10):
         (tmp_path / str(number)).write_bytes(b"x" * 4096)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cleveragents.boundary.cell_spec import CellSpec, WorkspaceMount
+from cleveragents.boundary.granted_path import check_included
 from cleveragents.errors import ConfigurationError
 from tests.boundary.cell_scene import House, the_house
 
@@ -218,6 +219,16 @@ def test_an_included_path_that_is_not_there_or_is_a_link_is_refused(the_house: H
         spec = the_house.spec("copy", FILES, included=((str(place / path), path),))
         with pytest.raises(ConfigurationError, match=problem):
             the_house.launcher.start(spec)
+
+
+def test_an_included_path_that_is_not_absolute_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text("a")
+    monkeypatch.chdir(tmp_path)
+    check_included(str(tmp_path / "a"), "a")
+    with pytest.raises(ConfigurationError, match="not absolute"):
+        check_included("a", "a")
 
 
 def test_several_layers_show_as_one(the_house: House) -> None:

@@ -173,6 +173,13 @@ def test_a_cell_root_that_cannot_be_made_is_no_isolation(tmp_path: Path) -> None
     assert "cannot be made" in report.problems[0]
 
 
+def test_a_cell_root_that_others_can_write_is_no_isolation(tmp_path: Path) -> None:
+    (tmp_path / "cell").mkdir()
+    (tmp_path / "cell").chmod(0o1777)
+    report = BubblewrapLauncher(tmp_path / "cell").isolation
+    assert "others can write" in report.problems[0]
+
+
 FACTS = trial.Facts(bubblewrap="0.11.0", has_overlay=True, user=None, is_root=False, namespace=True)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cleveragents.boundary import overlay_layer
+from cleveragents.boundary import collect, overlay_layer
+from cleveragents.boundary.beneath_host import open_beneath
 from cleveragents.boundary.layer_merge import merge_layers
 from cleveragents.boundary.overlay_layer import kind_in_stack, names_in_stack
 from cleveragents.errors import RecordError
@@ -257,6 +258,61 @@ def test_too_deep_is_refused(scene: Scene) -> None:
     (slot.upper / "/".join(["d"] * 200)).mkdir(parents=True)
     (refused,) = scene.collect(slot).refused
     assert "deeper than" in refused.reason
+
+
+def test_a_path_too_long_to_be_named_is_refused(scene: Scene) -> None:
+    slot = scene.slot(BASE)
+    at = os.open(slot.upper, os.O_RDONLY)
+    for _ in range(40):
+        os.mkdir("d" * 200, dir_fd=at)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    for name in (".gitignore", "f"):
+        os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=at))
+    os.close(at)
+    (refused,) = scene.collect(slot).refused
+    assert "longer than" in refused.reason
+    merged = scene.place / "merged"
+    merged.mkdir()
+    merge_layers([slot.upper], merged)
+    assert (merged / ("d" * 200)).is_dir()
+
+
+def test_an_ignore_file_that_nobody_may_read_is_read_all_the_same(tmp_path: Path) -> None:
+    def act() -> None:
+        as_nobody()
+        own = tmp_path / "own"
+        own.mkdir()
+        scene = Scene(own)
+        slot = scene.slot(BASE)
+        fill(slot.upper, {"n/.gitignore": "*.log", "n/a.log": "", "n/f": "1"})
+        (slot.upper / "n/.gitignore").chmod(0)
+        assert kinds(scene, slot) == {"n/.gitignore": "added", "n/f": "added"}
+
+    passable(tmp_path)
+    assert in_child(act) == 0
+
+
+def test_an_ignore_file_that_cannot_be_read_is_refused(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = scene.slot(BASE)
+    fill(slot.upper, {"n/.gitignore": "*.log", "n/a.log": ""})
+
+    opens = open_beneath
+
+    def broken(root: int, path: str, flags: int) -> int:
+        if path.endswith(".gitignore"):
+            raise PermissionError(13, "Permission denied")
+        return opens(root, path, flags)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(collect, "open_beneath", broken)
+        change = scene.collect(slot)
+    assert [(one.path, one.reason) for one in change.refused] == [
+        ("n/.gitignore", "it cannot be read: Permission denied")
+    ]
 
 
 def test_what_a_guest_made_unreadable_is_read_all_the_same(tmp_path: Path) -> None:

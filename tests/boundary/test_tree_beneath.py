@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from cleveragents.boundary.beneath_host import (
     parent_of,
     read_all,
     remove_tree,
+    set_mode,
     stat_beneath,
     sync_filesystem,
     walk_open,
@@ -146,3 +149,34 @@ def test_a_descriptor_knows_its_mount(place: Path) -> None:
     with opened(place) as one, opened(place / "d") as two, opened(Path("/proc")) as other:
         assert mount_of(one) == mount_of(two) != mount_of(other)
         sync_filesystem(one)
+
+
+def test_a_mode_is_set_on_what_is_meant_and_on_nothing_behind_a_link(
+    root: int, place: Path
+) -> None:
+    secret = place.parent / "outside" / "secret"
+    secret.chmod(0o600)
+    (place / "away").symlink_to(secret)
+    set_mode(root, "d", 0o711, kind=stat.S_IFDIR)
+    assert stat.S_IMODE((place / "d").stat().st_mode) == 0o711
+    for name, kind in (("away", stat.S_IFREG), ("away", stat.S_IFDIR), ("d", stat.S_IFREG)):
+        with pytest.raises(OSError, match="symbolic links"):
+            set_mode(root, name, 0o777, kind=kind)
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def test_no_mode_and_no_owner_is_changed_through_a_name_that_may_be_a_link() -> None:
+    found = []
+    for source in sorted(Path(beneath_host.__file__).parent.glob("*.py")):
+        for call in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call):
+                continue
+            given = {one.arg: ast.unparse(one.value) for one in call.keywords}
+            is_change = ast.unparse(call.func) in ("os.chmod", "os.chown")
+            # Linux knows no chmod that does not follow, so there the helper is the only way.
+            is_safe = ast.unparse(call.func) == "os.chown" and (
+                given.get("follow_symlinks") == "False"
+            )
+            if is_change and "dir_fd" in given and not is_safe:
+                found.append(f"{source.name}:{call.lineno}")
+    assert found == []

@@ -364,6 +364,29 @@ def test_a_cell_root_that_cannot_be_made_is_said(scene: Scene) -> None:
         store.base_tree(scene.tree({"a": "1"}))
 
 
+def test_a_cell_root_of_somebody_else_is_refused_and_never_changed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = scene.place / "shared"
+    root.mkdir()
+    for mode in (0o1777, 0o775):
+        root.chmod(mode)
+        with pytest.raises(RecordError, match="others can write"):
+            TreeStore(scene.git, root, None).prepare()
+        assert root.stat().st_mode & 0o7777 == mode
+    root.chmod(0o755)
+    TreeStore(scene.git, root, None).prepare()
+    assert root.stat().st_mode & 0o7777 == 0o755
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    with pytest.raises(RecordError, match="belongs to another user"):
+        TreeStore(scene.git, root, None).prepare()
+
+
+def test_a_cell_root_that_is_made_is_passable_only(scene: Scene) -> None:
+    TreeStore(scene.git, scene.place / "deep" / "root", None).prepare()
+    assert (scene.place / "deep" / "root").stat().st_mode & 0o7777 == 0o711
+
+
 def test_a_file_with_too_many_links_is_written_anew(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

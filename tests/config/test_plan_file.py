@@ -514,3 +514,9 @@ def test_tools_of_subplans_must_be_known_too(subplan: str, place: str) -> None:
 def test_there_is_a_most_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cleveragents.config.step_reader.MAX_STEPS", 2)
     assert "there are more than 2 steps" in refusal(steps(*["{tool: a}"] * 3))
+
+
+def test_there_is_a_most_of_members_in_a_group() -> None:
+    member = "{subplan: {delegate: {}, steps: [{tool: a}]}}"
+    group = steps(f"{{parallel: [{', '.join([member] * 257)}]}}")
+    assert "there are more than 256 members in the group" in refusal(group)

@@ -113,6 +113,13 @@ def test_a_spelling_that_readers_disagree_about_is_refused(raw: str) -> None:
         "64:ff9b:1::7f00:1",
         "2002:7f00:1::1",
         "2001:0:7f00:1::1",
+        "168.63.129.16",
+        "192.0.0.9",
+        "fec0::1",
+        "3fff::1",
+        "5f00::1",
+        "2001:470::5efe:7f00:1",
+        "2001:470::200:5efe:a00:1",
         "localhost",
         "app.localhost",
         "printer.local",
@@ -133,7 +140,9 @@ def test_a_private_host_needs_an_entry_of_its_own(host: str) -> None:
     assert not PUBLIC.contains(named)
 
 
-@pytest.mark.parametrize("host", ["example.com", "1.1.1.1", "2606:4700::1111", "localhost.com"])
+@pytest.mark.parametrize(
+    "host", ["example.com", "1.1.1.1", "2606:4700::1111", "2001:470::5efe:101:101", "localhost.com"]
+)
 def test_a_public_host_is_admitted_by_the_star(host: str) -> None:
     assert not is_private(host)
     assert PUBLIC.admits(host)

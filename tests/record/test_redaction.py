@@ -36,6 +36,35 @@ def test_each_spelling_is_replaced_by_the_name(form: str) -> None:
     assert redactor.text(f"before {form} after") == "before [redacted:API_KEY] after"
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "a\\/b&c+d=e<f'gh",
+        r"a\u002fb&c+d=e<f'gh",
+        r"a/b\u0026c+d=e\u003cf'gh",
+        r"a/b\u0026c\u002bd\u003de\u003cf\u0027gh",
+        r"a/b\u0026c\u002Bd=e\u003Cf\u0027gh",
+        r"a/b&c+d\u003de<f'gh",
+        "a/b&amp;c+d=e&lt;f&#x27;gh",
+        "a/b&amp;c+d=e&lt;f&#39;gh",
+        "a/b&amp;c+d=e&lt;f'gh",
+    ],
+)
+def test_what_writers_of_json_and_html_escape_is_found(form: str) -> None:
+    redactor = Redactor({"K": "a/b&c+d=e<f'gh"})
+    assert redactor.text(f"before {form} after") == "before [redacted:K] after"
+
+
+def test_a_value_of_any_depth_is_walked() -> None:
+    value: object = "secret-secret"
+    for _ in range(50_000):
+        value = [{"a": value}]
+    redacted = Redactor({"K": "secret-secret"}).value(value)
+    while isinstance(redacted, list):
+        redacted = redacted[0]["a"]
+    assert redacted == "[redacted:K]"
+
+
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 @pytest.mark.parametrize("prefix", [b"", b"a", b"ab", b"abc", b"user:"])
 @pytest.mark.parametrize("suffix", [b"", b"z", b"zy", b"\n"])

@@ -284,6 +284,25 @@ def test_a_yes_is_bound_to_exactly_that_call(tmp_path: Path) -> None:
     assert world.entries()[-2].body["approved_by"] == "me"
 
 
+def test_a_yes_is_used_up_by_the_call_that_it_let_in(tmp_path: Path) -> None:
+    world = World(tmp_path, Setting(approvals=frozenset({"fetch_url"})))
+    with pytest.raises(ApprovalPendingError):
+        world.call("fetch_url", url="https://example.com/")
+    question = world.approval_book.question(PLAN, "s")
+    world.approval_book.record_verdict(
+        root_id=PLAN, plan_id=PLAN, call_id="s", digest=question.digest, allow=True, who="me"
+    )
+    world.broker.dies = True
+    with pytest.raises(KeyboardInterrupt):
+        world.call("fetch_url", url="https://example.com/")
+    # It may have been sent: the answer that admitted it admits no second sending.
+    later = world.reopened()
+    with pytest.raises(ApprovalPendingError):
+        later.call("fetch_url", url="https://example.com/")
+    assert later.broker.sent == []
+    assert later.approval_book.question(PLAN, "s").reason.startswith("it was started")
+
+
 def test_a_person_at_the_terminal_is_asked_with_the_arguments(tmp_path: Path) -> None:
     person = Person(answer=True)
     world = World(tmp_path, Setting(approvals=frozenset({"run_command"}), interaction=person))

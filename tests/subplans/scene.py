@@ -94,6 +94,14 @@ class Scene:
             interaction,
         )
 
+    def run_alone(self, raw: Mapping[str, Any], **request: Any) -> Answer:
+        """A root plan that is written as it is, such as a program's."""
+        return plan_command.run_loaded(
+            parse_plan(dict(raw), name="plan", base=self.root),
+            plan_command.RunRequest(workspace=self.workspace, **request),
+            Nobody(),
+        )
+
     def resume(self, plan_id: object, **request: Any) -> Answer:
         return plan_command.resume(
             str(plan_id),

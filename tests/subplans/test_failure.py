@@ -144,6 +144,44 @@ def test_unread_answers_and_a_flood_harm_nobody(
     assert "does not read" in str(ended["error"])
 
 
+def test_endless_refused_requests_end_the_subplan(
+    stage: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "MAX_REFUSED", 3)
+    body = """\
+        for seq in range(1, 50):
+            say(type="open", seq=seq, resource="plan:01PARENT")
+        import time; time.sleep(30)
+    """
+    answer = stage.run(
+        subplan("asks", actor=stage.program("asks", body, prelude=RAW), on_error="continue"),
+        write("after", "x"),
+    )
+    assert answer.exit_code == 0, answer.messages
+    child_id = child_of(answer, "asks")["plan_id"]
+    ended = stage.entries(child_id, "plan_ended")[-1].body
+    assert "too many refused requests" in str(ended["error"])
+    assert len(stage.entries(child_id, "violation")) == 4
+
+
+def test_a_budget_refusal_tells_a_program_nothing_of_the_plans_above(stage: Scene) -> None:
+    profile = stage.root / "few.yaml"
+    profile.write_text("name: few\nbudget: {max_tool_calls: 4}\n")
+    stage.file("a.txt", "x")
+    body = """\
+        heard = [said(client.ask, "read_file", path="a.txt") for _ in range(6)]
+        client.submit({}, heard[-1])
+    """
+    answer = stage.run(
+        subplan("child", actor=stage.program("child", body)), automation_profile=str(profile)
+    )
+    child_id = child_of(answer, "child")["plan_id"]
+    assert stage.proposal(child_id)["summary"] == (
+        "plan_budget_exceeded: a budget of this plan or above it does not admit the call"
+    )
+    assert any(data(answer)["plan_id"] in str(e.body) for e in stage.entries(child_id, "violation"))
+
+
 def test_a_message_after_the_end_is_not_read(stage: Scene) -> None:
     body = """\
         if os.fork() == 0:

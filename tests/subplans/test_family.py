@@ -286,11 +286,24 @@ def test_a_programs_question_is_answered_after_a_restart(stage: Scene) -> None:
     answer = stage.run(child, automation_profile=auto)
     assert answer.exit_code == 7
     plan_id = data(answer)["plan_id"]
-    (waiting,) = stage.status(plan_id)["waiting"]
-    plan_command.approve(waiting["plan_id"], waiting["call_id"], deny=False, reason="", who="me")
-    resumed = stage.resume(plan_id)
-    assert resumed.exit_code == 0, resumed.messages
+    # First its start, since a program may run commands; then the call that it asks for.
+    for call_id, exit_code in (("program", 7), ("ask-2", 0)):
+        (waiting,) = stage.status(plan_id)["waiting"]
+        assert waiting["call_id"] == call_id
+        plan_command.approve(waiting["plan_id"], call_id, deny=False, reason="", who="me")
+        resumed = stage.resume(plan_id)
+        assert resumed.exit_code == exit_code, resumed.messages
     assert {"before", "asked"} <= stage.made(plan_id).keys()
+
+
+def test_a_program_is_refused_where_nothing_may_be_executed(stage: Scene) -> None:
+    program = {"name": "p", "actor": {"kind": "program", "command": ["sh", "-c", "echo x > made"]}}
+    answer = stage.run_alone(program, safety_profile="read-only")
+    assert answer.exit_code == 3
+    (violation,) = data(answer)["violations"]
+    assert violation["rule"] == "effects"
+    assert violation["resource_name"] == "tool:program"
+    assert stage.run_alone(program).exit_code == 0
 
 
 def test_one_member_that_waits_keeps_the_others_for_afterwards(stage: Scene) -> None:

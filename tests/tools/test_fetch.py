@@ -204,12 +204,29 @@ def _addresses(names: Names, *entries: str, host: str = "a.example.com") -> tupl
     return checked_addresses(host, 80, hosts=hosts, resolve=names, deadline=Deadline(5))
 
 
-def test_a_private_address_is_admitted_when_host_or_address_is_named() -> None:
-    names = Names({"a.example.com": [("10.0.0.1",)]})
-    assert _addresses(names, "a.example.com") == ("10.0.0.1",)
+def test_a_private_address_is_admitted_when_it_or_a_private_name_is_named() -> None:
+    names = Names({"a.example.com": [("10.0.0.1",)], "db": [("10.0.0.1",)]})
     assert _addresses(names, "*", "10.0.0.1") == ("10.0.0.1",)
-    with pytest.raises(EdgeError):
-        _addresses(names, "*.example.com")
+    assert _addresses(names, "db", host="db") == ("10.0.0.1",)
+    for entries in (["*.example.com"], ["a.example.com"], ["*", "db"]):
+        with pytest.raises(EdgeError, match="not a public address"):
+            _addresses(names, *entries)
+
+
+def test_narrowing_the_star_to_a_public_name_opens_no_private_address() -> None:
+    narrowed = HostRules.parse(["*"]).meet(HostRules.parse(["evil.example"]))
+    assert narrowed.names_exactly("evil.example")
+    names = Names({"evil.example": [("127.0.0.1",)]})
+    with pytest.raises(EdgeError, match="not a public address"):
+        checked_addresses("evil.example", 80, hosts=narrowed, resolve=names, deadline=Deadline(5))
+
+
+@pytest.mark.parametrize(
+    "address", ["168.63.129.16", "192.0.0.192", "::ffff:169.254.169.254", "2002:a9fe:a9fe::"]
+)
+def test_a_metadata_address_is_not_reached_by_a_private_name_either(address: str) -> None:
+    with pytest.raises(EdgeError, match="metadata"):
+        _addresses(Names({"db": [(address,)]}), "db", host="db")
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "fd00:ec2::254", "100.100.100.200"])
@@ -240,9 +257,9 @@ def test_a_name_that_changes_its_answer_is_looked_up_once(server: Server) -> Non
 
 
 def test_a_name_that_turns_private_on_the_way_is_refused(server: Server) -> None:
-    names = Names({"here.test": [("127.0.0.1",)], "a.example.com": [("127.0.0.1",)]})
-    hosts = HostRules.parse(["*", "here.test"])
-    url = f"http://here.test:{server.port}/redirect?302&http://a.example.com:PORT/"
+    names = Names({"here.lan": [("127.0.0.1",)], "a.example.com": [("127.0.0.1",)]})
+    hosts = HostRules.parse(["*", "here.lan"])
+    url = f"http://here.lan:{server.port}/redirect?302&http://a.example.com:PORT/"
     before = len(server.seen)
     with pytest.raises(ToolFailedError, match=r"not a public address"):
         _get(Fetch(resolve=names, timeout_s=5), url, hosts)
@@ -271,8 +288,9 @@ def test_the_next_address_is_tried_and_the_last_failure_told(server: Server) -> 
         closed = free.getsockname()[1]
         with pytest.raises(ToolFailedError, match="no connection: connection refused"):
             _get(Fetch(timeout_s=5), f"http://127.0.0.1:{closed}/")
-    names = Names({"here.test": [("127.0.0.2", "127.0.0.1")]})
-    result = _get(Fetch(resolve=names, timeout_s=5), f"http://here.test:{server.port}/")
+    names = Names({"here.lan": [("127.0.0.2", "127.0.0.1")]})
+    hosts = HostRules.parse(["here.lan"])
+    result = _get(Fetch(resolve=names, timeout_s=5), f"http://here.lan:{server.port}/", hosts)
     assert result["text"] == "hello"
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cleveragents.boundary.frame import FrameReader
 from cleveragents.boundary.message import (
+    MAX_DEPTH,
     PROTOCOL,
     Abandon,
     Commit,
@@ -125,6 +126,16 @@ def test_a_missing_field_is_refused(message: FromGuest, data: st.DataObject) -> 
 def test_a_hostile_message_is_refused(payload: bytes) -> None:
     with pytest.raises(MessageError):
         decode_from_guest(payload)
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    def reply(depth: int) -> bytes:
+        return b'{"type":"reply","seq":1,"value":{"a":' + b"[" * depth + b"]" * depth + b"}}"
+
+    assert isinstance(decode_from_guest(reply(MAX_DEPTH - 1)), Reply)
+    for depth in (MAX_DEPTH, 500, 990):
+        with pytest.raises(MessageError, match=r"nested too deeply|recursion"):
+            decode_from_guest(reply(depth))
 
 
 @pytest.mark.parametrize(

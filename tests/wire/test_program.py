@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cleveragents.boundary import program_channel
 from cleveragents.boundary.channel import ChannelError
 from cleveragents.boundary.frame import FrameError, FrameReader, pack
-from cleveragents.boundary.message import MessageError
+from cleveragents.boundary.message import MAX_DEPTH, MessageError
 from cleveragents.boundary.program_channel import ProgramChannel, Quiet
 from cleveragents.boundary.program_message import (
     Accepted,
@@ -92,6 +92,17 @@ def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
             decode(data)
         except MessageError:
             continue
+
+
+@pytest.mark.parametrize("field", ['"ask","tool":"t","arguments"', '"submit","outputs"'])
+def test_what_is_nested_too_deeply_is_refused(field: str) -> None:
+    def sent(depth: int) -> bytes:
+        return f'{{"seq":1,"type":{field}:{{"a":{"[" * depth}1{"]" * depth}}}}}'.encode()
+
+    decode_from_program(sent(MAX_DEPTH - 1))
+    for depth in (MAX_DEPTH, 500):
+        with pytest.raises(MessageError, match="nested too deeply"):
+            decode_from_program(sent(depth))
 
 
 def test_what_has_no_json_form_is_refused() -> None:

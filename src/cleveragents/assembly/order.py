@@ -68,7 +68,8 @@ def make_charter(
     registry = house.registry(regime.tools)
     check_tools(loaded.definition, registry.names, where=loaded.where)
     shelf = ProfileShelf(house, [p for one in regime.profiles for p in one.safety_profiles])
-    choice = _Choice(house, regime, loaded, request, shelf)
+    operators = ProfileShelf(house, [p for one in regime.trusted for p in one.safety_profiles])
+    choice = _Choice(house, regime, loaded, request, shelf, operators)
     profiles, warnings = _resolved(choice.own(), registry)
     children, child_warnings = _resolved(choice.childrens(), registry)
     conduct = dataclasses.replace(regime.conduct(house.settings), shown=choice.shown())
@@ -122,30 +123,46 @@ class _Choice:
         loaded: LoadedPlan,
         request: RunRequest,
         shelf: ProfileShelf,
+        operators: ProfileShelf,
     ) -> None:
+        # What an operator names means what an operator defined, never what a plan's files do.
         self._shelf = shelf
+        self._trusted_shelf = operators
         self._operators = [
-            shelf.find(name, where="the settings: safety_profile")
+            operators.find(name, where="the settings: safety_profile")
             for name in house.settings.safety_profile
         ]
         self._automation = [
-            (self._found(p.safety_profile, f"automation profile {p.name!r}"), p.is_trusted)
+            (
+                self._found(
+                    p.safety_profile, f"automation profile {p.name!r}", is_trusted=p.is_trusted
+                ),
+                p.is_trusted,
+            )
             for p in regime.profiles
             if p.safety_profile is not None
         ]
         delegates = [p for p in regime.trusted if p.delegates is not None]
         self._delegates = [
-            self._found(p.delegates, f"automation profile {p.name!r}: delegates") for p in delegates
+            self._found(p.delegates, f"automation profile {p.name!r}: delegates", is_trusted=True)
+            for p in delegates
         ]
         self._plan = self._plan_profile(loaded)
         option = request.safety_profile
+        # Inline profiles are visible to options too; they only tighten unless an operator's.
         self._option = [shelf.find(option, where="--safety-profile")] if option else []
+        self._chosen = [p for p in self._option if p.name in operators.names]
 
     def own(self) -> list[SafetyProfile]:
         """In the documented order: settings, automation profile, plan file, option."""
         automation = [profile for profile, _ in self._automation]
         found = [*self._operators, *automation, *self._plan, *self._option]
-        return found or [BUILT_IN["unrestricted"]]
+        trusted = [profile for profile, is_trusted in self._automation if is_trusted]
+        if self._operators or self._chosen or trusted:
+            return found
+        # A plan file tightens what an operator chose; nobody's choice is the default, and it
+        # binds: else a plan file could name private hosts, or empty the list of held files.
+        return [BUILT_IN["unrestricted"], *found]
 
     def childrens(self) -> list[SafetyProfile]:
         """`delegates` in place of automation profile and plan file; the operator's stay."""
@@ -158,15 +175,18 @@ class _Choice:
         trusted = [
             *self._operators,
             *(profile for profile, is_trusted in self._automation if is_trusted),
-            *self._option,
+            *self._chosen,
         ]
         names = [path for p in trusted for path in p.read or () if not path.endswith("/")]
         return tuple(dict.fromkeys(name for name in names if name != "."))
 
-    def _found(self, reference: ProfileReference | None, where: str) -> SafetyProfile:
+    def _found(
+        self, reference: ProfileReference | None, where: str, *, is_trusted: bool
+    ) -> SafetyProfile:
         if isinstance(reference, SafetyProfile):
             return self._shelf.checked(reference)
-        return self._shelf.find(str(reference), where=where)
+        shelf = self._trusted_shelf if is_trusted else self._shelf
+        return shelf.find(str(reference), where=where)
 
     def _plan_profile(self, loaded: LoadedPlan) -> list[SafetyProfile]:
         written = loaded.definition.safety_profile

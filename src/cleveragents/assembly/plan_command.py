@@ -19,6 +19,7 @@ from cleveragents.errors import (
     ConfigurationError,
     MergeConflictError,
     PlanBusyError,
+    PlanCancelledError,
 )
 from cleveragents.plans.charter import read_charter
 from cleveragents.plans.lifecycle import PlanLifecycleService
@@ -137,7 +138,7 @@ def apply(plan_id: str, *, yes: bool, partial: bool, interaction: Interaction) -
     with _house() as house, _means(house, interaction) as means:
         try:
             state = house.apply_desk(means).apply(plan_id, is_confirmed=yes, is_partial=partial)
-        except (ApprovalPendingError, MergeConflictError) as error:
+        except (ApprovalPendingError, MergeConflictError, PlanCancelledError) as error:
             return _status(house, plan_id, error.exit_code, _messages(error))
         word = "applied" if state.outcome == "applied" else "not applied"
         return _status(house, plan_id, 0, (Message("info", f"plan {plan_id}: {word}"),))
@@ -320,6 +321,7 @@ def _after_run(
             MergeConflictError,
             ApplyFailedError,
             PlanBusyError,
+            PlanCancelledError,
         ) as error:
             exit_code, messages = error.exit_code, (*messages, *_messages(error))
     return _status(house, plan_id, exit_code, messages)

@@ -262,7 +262,8 @@ class DirectoryCheck:
 
 def kept_permissions(facts: os.stat_result, *, is_executable: bool) -> int:
     """Give a file's own permission bits, with only the executable bits brought in line."""
-    bits = stat.S_IMODE(facts.st_mode)
+    # Content that somebody else wrote never runs as its owner or group.
+    bits = stat.S_IMODE(facts.st_mode) & 0o777
     if is_executable == bool(bits & stat.S_IXUSR):
         return bits
     # Who may read may execute; a private file stays private.

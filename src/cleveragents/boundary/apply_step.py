@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cleveragents.boundary.beneath_host import (
     DIRECTORY_FLAGS,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from cleveragents.boundary.apply_journal import Step
 
 _NO_HARD_LINK = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES})
+
+_CAPABILITIES: Final = "security.capability"
 
 
 class StepBlockedError(Exception):
@@ -88,6 +90,9 @@ class StepRunner:
             old = open_beneath(self.root, step.path)
             try:
                 for attribute in os.listxattr(old):
+                    # What a file may do was granted to its old content, not to the new.
+                    if attribute == _CAPABILITIES:
+                        continue
                     with contextlib.suppress(OSError):
                         os.setxattr(descriptor, attribute, os.getxattr(old, attribute))
             finally:
@@ -166,9 +171,13 @@ class StepRunner:
                 if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
                     raise StepBlockedError(step.path) from None
                 return
-            with contextlib.suppress(PermissionError):
-                os.chown(name, step.uid if os.geteuid() == 0 else -1, step.gid, dir_fd=parent)
-            os.chmod(name, step.permissions, dir_fd=parent)
+            made = _open_made(parent, name, step)
+            try:
+                with contextlib.suppress(PermissionError):
+                    os.fchown(made, step.uid if os.geteuid() == 0 else -1, step.gid)
+                os.fchmod(made, step.permissions)
+            finally:
+                os.close(made)
 
     def _rmdir(self, step: Step) -> None:
         found = look_at(self.root, step.path)
@@ -239,3 +248,13 @@ class StepRunner:
         """Remove a staging directory with what is in it."""
         with contextlib.suppress(FileNotFoundError), parent_of(self.root, stage) as (parent, name):
             remove_tree(parent, name)
+
+
+def _open_made(parent: int, name: str, step: Step) -> int:
+    """Open a directory that was just made, unless its owner was quicker and put a link there."""
+    try:
+        return os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise StepBlockedError(step.path) from error
+        raise

@@ -214,10 +214,34 @@ def _empty_directory(parent: int, name: str, found: os.stat_result) -> None:
         os.close(descriptor)
 
 
+def set_mode(parent: int, name: str, mode: int, *, kind: int) -> None:
+    """Set the permission bits of one entry that is what it is taken for, following no link.
+
+    ``chmod`` by a name follows, and a program that lives on may put a link there.
+
+    Args:
+        parent: Descriptor of its directory.
+        name: What is to be changed.
+        mode: The permission bits.
+        kind: ``S_IFREG`` or ``S_IFDIR``.
+
+    Raises:
+        OSError: ELOOP when something of another kind stands there.
+    """
+    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        if stat.S_IFMT(os.fstat(descriptor).st_mode) != kind:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+        Path(f"/proc/self/fd/{descriptor}").chmod(mode)
+    finally:
+        os.close(descriptor)
+
+
 def allow_owner(parent: int, name: str, found: os.stat_result) -> None:
     """Give the owner of a dead guest's directory the bits that the guest took away."""
     if found.st_mode & stat.S_IRWXU != stat.S_IRWXU:
-        os.chmod(name, stat.S_IMODE(found.st_mode) | stat.S_IRWXU, dir_fd=parent)
+        mode = stat.S_IMODE(found.st_mode) | stat.S_IRWXU
+        set_mode(parent, name, mode, kind=stat.S_IFDIR)
 
 
 def open_directory(parent: int, name: str, found: os.stat_result) -> int:

@@ -18,6 +18,7 @@ from cleveragents.boundary.beneath_host import (
     opened,
     parent_of,
     read_all,
+    set_mode,
 )
 from cleveragents.boundary.ignore_pattern import MAX_IGNORE_BYTES
 from cleveragents.boundary.leave_out import IGNORE_FILE, LeaveOutTree
@@ -68,6 +69,8 @@ class Collector:
     limits: CollectLimits
     allow_links: bool = True
     _descriptors: list[int] = field(default_factory=list)
+    _unreadable: dict[str, str] = field(default_factory=dict)
+    """Ignore files that could not be read, and why."""
 
     def collect(self, writer: BlobWriter) -> Collected:
         """Check and read everything that changed.
@@ -92,6 +95,7 @@ class Collector:
             reason = self._against(path, kept[path])
             if reason is not None:
                 refused[path] = reason
+        refused |= self._unreadable
         refused |= self._against_all(kept, refused)
         self._descriptors = [os.open(one, os.O_RDONLY | os.O_DIRECTORY) for one in self.layers]
         try:
@@ -120,12 +124,17 @@ class Collector:
             return None if path in self.difference.gone else self.base_ignores(directory)
         if candidate.kind != "file":
             return None
-        with opened(self.layers[candidate.layer]) as root:
-            descriptor = open_beneath(root, path, FILE_FLAGS)
-            try:
-                return os.read(descriptor, MAX_IGNORE_BYTES).decode("utf-8", "surrogateescape")
-            finally:
-                os.close(descriptor)
+        try:
+            with opened(self.layers[candidate.layer]) as root:
+                descriptor = _open_file(root, path, candidate)
+                try:
+                    return os.read(descriptor, MAX_IGNORE_BYTES).decode("utf-8", "surrogateescape")
+                finally:
+                    os.close(descriptor)
+        except OSError as error:
+            # The guest's file and the guest's fault: no reason to end whoever collects.
+            self._unreadable[path] = f"it cannot be read: {error.strerror}"
+            return None
 
     def _against(self, path: str, candidate: Candidate) -> str | None:
         reason = reason_against(path)
@@ -207,7 +216,8 @@ def _open_file(root: int, path: str, candidate: Candidate) -> int:
     if not candidate.facts.st_mode & stat.S_IRUSR:
         # A dead guest's file that nobody may read: its owner, which we are, may allow it.
         with parent_of(root, path) as (parent, name):
-            os.chmod(name, stat.S_IMODE(candidate.facts.st_mode) | stat.S_IRUSR, dir_fd=parent)
+            mode = stat.S_IMODE(candidate.facts.st_mode) | stat.S_IRUSR
+            set_mode(parent, name, mode, kind=stat.S_IFREG)
     return open_beneath(root, path, FILE_FLAGS)
 
 

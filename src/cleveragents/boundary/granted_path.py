@@ -20,9 +20,14 @@ def check_included(host: str, inside: str) -> None:
     whatever of the host it points to.
 
     Raises:
-        ConfigurationError: It does not exist, or passes through a link.
+        ConfigurationError: It is not absolute, does not exist, or passes through a link.
     """
     path = inside_path(inside)
+    if not Path(host).is_absolute():
+        raise ConfigurationError(
+            problem=f"the included path {inside!r} comes from {host!r}, which is not absolute",
+            hint="name the whole path",
+        )
     if not Path(host).exists():
         raise ConfigurationError(
             problem=f"the included path {inside!r} does not exist", hint="leave it out"

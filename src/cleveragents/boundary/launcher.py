@@ -20,6 +20,7 @@ from cleveragents.boundary.channel import Channel, ChannelError
 from cleveragents.boundary.footing import Footing, find_footing
 from cleveragents.boundary.granted_path import check_included
 from cleveragents.boundary.greeting import WallError, greet, own_tool_data
+from cleveragents.boundary.layout import CELL_ROOT_FIX, make_cell_root
 from cleveragents.boundary.mount_plan import plan_mounts
 from cleveragents.boundary.program_cell import ProgramCell
 from cleveragents.boundary.program_channel import ProgramChannel
@@ -190,7 +191,9 @@ class BubblewrapLauncher:
 
     def _make_root(self) -> None:
         try:
-            self._cell_root.mkdir(mode=0o755, parents=True, exist_ok=True)
+            problem = make_cell_root(self._cell_root)
+            if problem:
+                raise IsolationUnavailableError(problem=problem, fix=CELL_ROOT_FIX)
             (self._cell_root / "passage").mkdir(mode=0o711, exist_ok=True)
         except OSError as error:
             raise IsolationUnavailableError(

@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from cleveragents.boundary.beneath_host import opened, parent_of, remove_tree
+from cleveragents.boundary.beneath_host import opened, parent_of, remove_tree, set_mode
 from cleveragents.boundary.overlay_layer import Found, LayerWalk, make_opaque
 from cleveragents.boundary.tree_copy import copy_entry
 
@@ -45,8 +45,9 @@ def _merge_entry(layer: Path, found: Found, parent: int, name: str) -> None:
             remove_tree(parent, name)
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
-        os.chown(name, found.facts.st_uid, found.facts.st_gid, dir_fd=parent)
-        os.chmod(name, stat.S_IMODE(found.facts.st_mode), dir_fd=parent)
+        uid, gid = found.facts.st_uid, found.facts.st_gid
+        os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
+        set_mode(parent, name, stat.S_IMODE(found.facts.st_mode), kind=stat.S_IFDIR)
         if hides:
             make_opaque(parent, name)
         return

@@ -7,11 +7,13 @@ overlays share its files by hard links.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import posixpath
-from typing import TYPE_CHECKING
+import stat
+from typing import TYPE_CHECKING, Final
 
-from cleveragents.boundary.beneath_host import opened, remove_tree, write_all
+from cleveragents.boundary.beneath_host import opened, remove_tree, set_mode, write_all
 from cleveragents.boundary.git_answer import EXECUTABLE, LINK
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def _make_parents(root: int, directory: str, made: set[str], owner: Owner | None
     with contextlib.suppress(FileExistsError):
         os.mkdir(directory, 0o755, dir_fd=root)
         # The umask may have taken bits that the cell's uid needs.
-        os.chmod(directory, DIRECTORY_MODE, dir_fd=root)
+        set_mode(root, directory, DIRECTORY_MODE, kind=stat.S_IFDIR)
         give(root, directory, owner)
     made.add(directory)
 
@@ -116,6 +118,37 @@ def put_file(
         os.fchmod(descriptor, 0o755 if mode == EXECUTABLE else 0o644)
     finally:
         os.close(descriptor)
+
+
+CELL_ROOT_FIX: Final = (
+    "set CLEVERAGENTS_CELL_ROOT to a directory that is yours and that only you can write"
+)
+
+
+def make_cell_root(place: Path) -> str:
+    """Make the directory that everything of the cells lies in; one that is there is not changed.
+
+    Returns:
+        Why one that is there cannot be trusted; empty when it can. Whoever may write it
+        could put links in the place of what is made there.
+
+    Raises:
+        OSError: It cannot be made, or something else has the name.
+    """
+    try:
+        place.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        facts = place.stat()
+        if not stat.S_ISDIR(facts.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place) from None
+        if {facts.st_uid, place.lstat().st_uid} != {os.geteuid()}:
+            return f"the cell root {place} belongs to another user"
+        if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return f"others can write the cell root {place}"
+    else:
+        # The cell's uid passes through; the other users see no names.
+        place.chmod(0o711)
+    return ""
 
 
 def make_directory(place: Path, *, mode: int, owner: Owner | None) -> None:

@@ -14,12 +14,17 @@ one plus one.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import msgspec
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 PROTOCOL: Final = 1
 FIRST_SEQ: Final = 1
+MAX_DEPTH: Final = 64
+"""Containers inside each other in a message from a cell: what reads it later may recurse."""
 
 
 class MessageError(Exception):
@@ -127,6 +132,24 @@ def encode(message: FromHost | FromGuest) -> bytes:
         raise MessageError(f"no JSON form: {error}") from error
 
 
+def check_depth(value: Mapping[str, object]) -> None:
+    """Refuse a decoded object that is nested absurdly; itself without recursion.
+
+    Raises:
+        MessageError: More than ``MAX_DEPTH`` containers stand inside each other.
+    """
+    level: list[object] = [value]
+    for _ in range(MAX_DEPTH):
+        below: list[object] = []
+        for one in level:
+            items = one.values() if isinstance(one, dict) else cast("list[object]", one)
+            below.extend(item for item in items if isinstance(item, (dict, list)))
+        if not below:
+            return
+        level = below
+    raise MessageError("nested too deeply")
+
+
 def decode_from_guest(payload: bytes) -> FromGuest:
     """Decode what a cell sent.
 
@@ -134,9 +157,12 @@ def decode_from_guest(payload: bytes) -> FromGuest:
         MessageError: It is no message that a cell may send.
     """
     try:
-        return _FROM_GUEST.decode(payload)
+        message = _FROM_GUEST.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MessageError(str(error)) from error
+    if isinstance(message, Reply):
+        check_depth(message.value)
+    return message
 
 
 def decode_from_host(payload: bytes) -> FromHost:

@@ -44,6 +44,9 @@ _HARMLESS: Final = frozenset(
 MAX_ENTRIES: Final = 2_000_000
 """Entries of one layer, ignored ones too; more is an attack on the host's memory."""
 
+MAX_PATH_BYTES: Final = 4096 - 256
+"""Below the kernel's limit, beyond which the host could not name what it found."""
+
 Kind = Literal["file", "link", "gone", "directory", "refused"]
 
 
@@ -125,7 +128,12 @@ class LayerWalk:
             if self._seen > MAX_ENTRIES:
                 yield Found(".", "refused", facts, reason="there are too many files")
                 return
-            one = self._classify(descriptor, entry.name, prefix + entry.name, facts)
+            path = prefix + entry.name
+            if len(os.fsencode(path)) > MAX_PATH_BYTES:
+                reason = f"its path is longer than {MAX_PATH_BYTES} bytes"
+                yield Found(path, "refused", facts, reason=reason)
+                continue
+            one = self._classify(descriptor, entry.name, path, facts)
             yield one
             if one.kind == "directory":
                 if depth >= MAX_DEPTH:

@@ -7,11 +7,11 @@ Several may be sent before the first answer is read.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
-from cleveragents.boundary.message import MessageError
+from cleveragents.boundary.message import MessageError, check_depth
 
 PROTOCOL: Final = 1
 MAX_SUMMARY: Final = 4_000
@@ -133,9 +133,19 @@ def decode_from_program(payload: bytes) -> FromProgram:
         MessageError: It is no message that a program may send.
     """
     try:
-        return _FROM_PROGRAM.decode(payload)
+        message = _FROM_PROGRAM.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MessageError(str(error)) from error
+    match message:
+        case Ask():
+            check_depth(message.arguments)
+        case Submit():
+            check_depth(message.outputs)
+        case Begin() | Open() | Progress():
+            pass
+        case _:
+            assert_never(message)
+    return message
 
 
 def decode_to_program(payload: bytes) -> ToProgram:

@@ -14,7 +14,13 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cleveragents.boundary.beneath_host import opened, parent_of, remove_tree, stat_beneath
+from cleveragents.boundary.beneath_host import (
+    opened,
+    parent_of,
+    remove_tree,
+    set_mode,
+    stat_beneath,
+)
 from cleveragents.boundary.layout import DIRECTORY_MODE, Owner, give, put_file
 from cleveragents.boundary.overlay_layer import (
     is_whiteout,
@@ -124,7 +130,7 @@ class SlotWriter:
             if was_gone:
                 os.unlink(name, dir_fd=parent)
             os.mkdir(name, DIRECTORY_MODE, dir_fd=parent)
-            os.chmod(name, DIRECTORY_MODE, dir_fd=parent)
+            set_mode(parent, name, DIRECTORY_MODE, kind=stat.S_IFDIR)
             give(parent, name, self.owner)
             if was_gone:
                 make_opaque(parent, name)

@@ -16,8 +16,10 @@ from cleveragents.boundary.beneath_host import opened
 from cleveragents.boundary.git_answer import LINK
 from cleveragents.boundary.ignore_pattern import MAX_IGNORE_BYTES
 from cleveragents.boundary.layout import (
+    CELL_ROOT_FIX,
     Owner,
     lay_out,
+    make_cell_root,
     make_directory,
     make_passage,
     remove_directory,
@@ -74,11 +76,12 @@ class TreeStore:
         """Make the directories on the way to a base tree.
 
         Raises:
-            RecordError: They cannot be made.
+            RecordError: They cannot be made, or others can write the cell root.
         """
         try:
-            self.cell_root.mkdir(parents=True, exist_ok=True)
-            self.cell_root.chmod(0o711)
+            problem = make_cell_root(self.cell_root)
+            if problem:
+                raise RecordError(problem=problem, hint=CELL_ROOT_FIX)
             make_passage(self._base, self.owner)
         except OSError as error:
             raise RecordError(problem=f"cannot make {self._base}: {error.strerror}") from error

@@ -17,6 +17,7 @@ from cleveragents.boundary.beneath_host import (
     FILE_FLAGS,
     open_directory,
     opened,
+    set_mode,
     write_all,
 )
 from cleveragents.boundary.overlay_layer import is_opaque, is_whiteout, make_opaque, put_whiteout
@@ -123,7 +124,7 @@ def _copy_file(
     from_: int, to: int, name: str, facts: os.stat_result, owner: Owner | None
 ) -> os.stat_result:
     if not facts.st_mode & stat.S_IRUSR:
-        os.chmod(name, stat.S_IMODE(facts.st_mode) | stat.S_IRUSR, dir_fd=from_)
+        set_mode(from_, name, stat.S_IMODE(facts.st_mode) | stat.S_IRUSR, kind=stat.S_IFREG)
     source = os.open(name, FILE_FLAGS, dir_fd=from_)
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

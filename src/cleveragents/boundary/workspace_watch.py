@@ -92,7 +92,8 @@ def measure(directory: Path, *, enough: int) -> int:
     """Add up what lies beneath a directory on the disk, in bytes.
 
     The cell changes it meanwhile: no link is followed, what vanishes counts
-    nothing, and past ``enough`` nobody needs to know more.
+    nothing, and past ``enough`` nobody needs to know more. What lies too deep
+    to be counted is past it, for else a cell could hide there what it writes.
     """
     try:
         root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -108,7 +109,9 @@ def _measure(descriptor: int, enough: int, depth: int) -> int:
             for entry in entries:
                 with suppress(OSError):
                     total += entry.stat(follow_symlinks=False).st_blocks * _BLOCK
-                    if entry.is_dir(follow_symlinks=False) and depth:
+                    if entry.is_dir(follow_symlinks=False):
+                        if not depth:
+                            return enough + 1
                         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
                         below = os.open(entry.name, flags, dir_fd=descriptor)
                         total += _measure(below, enough - total, depth - 1)

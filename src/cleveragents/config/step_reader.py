@@ -56,6 +56,8 @@ _SUBPLAN_KEYS: Final = (
     "merge_strategy",
 )
 MAX_STEPS: Final = 100_000
+MAX_MEMBERS: Final = 256
+"""Of one group; each is a subplan with a copy of the tree of its own."""
 MAX_RETRIES: Final = 10
 _MAX_NAME_CHARS: Final = 64
 
@@ -113,6 +115,8 @@ def _member_ids(group: Reader, name: str) -> tuple[str, ...]:
     members = group.entries()["parallel"].items()
     if not members:
         raise group.error("there is no member in the group")
+    if len(members) > MAX_MEMBERS:
+        raise group.error(f"there are more than {MAX_MEMBERS} members in the group")
     for member in members:
         if _kind(member) == "parallel" or not _is_subplan(member):
             raise member.error("a member of a group is a subplan")

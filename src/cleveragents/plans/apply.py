@@ -14,6 +14,7 @@ from cleveragents.errors import (
     ConfigurationError,
     MergeConflictError,
     PlanBusyError,
+    PlanCancelledError,
     RecordError,
 )
 from cleveragents.plans.charter import read_charter
@@ -185,6 +186,11 @@ class ApplyDesk:
     # -- doing ----------------------------------------------------------------
 
     def _apply(self, charter: Charter, proposal: MergeProposal) -> PlanState:
+        row = plan_row.get(self._means.store, charter.plan_id)
+        if row.cancel_requested or row.state == "cancelled":
+            # It came while the plan ended, or while a person was asked.
+            self._move(charter.plan_id, _state(row).cancelled())
+            raise PlanCancelledError(plan_id=charter.plan_id)
         self._append(
             "apply_started",
             charter,

@@ -91,8 +91,9 @@ class Charter:
 
     @property
     def profile_digest(self) -> str:
-        """Digest of the one profile, or of all digests when several are in force."""
-        digests = list(dict.fromkeys(profile_digest(p) for p in self.profiles))
+        """Digest of the profile that restricts, or of all digests when several do."""
+        named = [p for p in self.profiles if p.name != "unrestricted"] or self.profiles
+        digests = list(dict.fromkeys(profile_digest(p) for p in named))
         return digests[0] if len(digests) == 1 else digest_value(digests)
 
 

@@ -22,6 +22,7 @@ from cleveragents.errors import (
 from cleveragents.plans.actor.program import ProgramActor, Submission, Task
 from cleveragents.plans.actor.script import ScriptActor
 from cleveragents.plans.plan_state import Ending, PlanState
+from cleveragents.policy.cell_right import cell_rights
 from cleveragents.terms.interaction import ProgressEvent
 from cleveragents.terms.plan import SubplanDefinition
 
@@ -147,7 +148,7 @@ class PlanExecutor:
 
     def tell(self, text: str) -> None:
         """Report a line of the actor's own words."""
-        self._tell("call", f"says: {text}")
+        self._tell("call", f"says: {self._door.redacted(text)}")
 
     def _act(self) -> Submission:
         definition, charter = self._plan.definition, self._plan.charter
@@ -182,8 +183,23 @@ class PlanExecutor:
             tools=tuple(sorted(charter.grant.tools)),
         )
         self._watch.check(self._plan)
-        program = self._plan.cell.start_program(definition.actor.command)
-        return ProgramActor(self, program, task).run()
+        command = definition.actor.command
+        program = self._door.start_program(
+            command,
+            self._plan.context,
+            effects=cell_rights(charter.profiles, charter.grant).effects,
+            start=lambda: self._plan.cell.start_program(command),
+        )
+        try:
+            handed_in = ProgramActor(self, program, task).run()
+        except ToolFailedError as error:
+            # Its log is the program's own words, and goes where people read.
+            reason = self._door.redacted(error.reason)
+            raise ToolFailedError(tool_name=error.tool_name, reason=reason) from error
+        return Submission(
+            outputs=self._door.redacted(handed_in.outputs),
+            summary=self._door.redacted(handed_in.summary),
+        )
 
     def _ending_of(self, error: CleverAgentsError) -> Ending:
         state = PlanState()

@@ -142,7 +142,7 @@ class Nursery:
                     parent,
                     child,
                     call_id=request.call_id,
-                    strategy=definition.merge_strategy or parent.charter.conduct.merge_strategy,
+                    strategy=_strategy(definition, parent),
                 )
         except GroupEndedError as ended:
             self._put_aside(child, ended.reason, is_dropped=ended.is_late)
@@ -257,6 +257,7 @@ class Nursery:
             conduct=parent.charter.conduct,
             isolation=parent.charter.isolation,
             base_tree=base_tree,
+            workspace=parent.charter.workspace,
             limits=budget,
             accounts=purse.child_chain(child_id, budget, parent.charter.accounts),
             tools=parent.charter.tools,
@@ -305,3 +306,11 @@ class Nursery:
             return None
         error = RecordedEndingError(code=str(body["code"]), reason=str(body["error"]))
         return Ending(state=state, exit_code=exit_code, error=error if exit_code else None)
+
+
+def _strategy(definition: SubplanDefinition, parent: RunningPlan) -> str:
+    """The subplan's own choice, unless the operator's is the strictest."""
+    operators = parent.charter.conduct.merge_strategy
+    if operators == "fail_on_conflict":
+        return operators
+    return definition.merge_strategy or operators

@@ -9,6 +9,7 @@ from cleveragents.boundary.cell_spec import CellSpec, OwnToolFile
 from cleveragents.config.plan_file import plan_from_stored, subplan_from_stored
 from cleveragents.plans.running_plan import RunningPlan
 from cleveragents.policy.cell_right import cell_rights
+from cleveragents.policy.path_rule import PathRules
 from cleveragents.policy.profile import profile_digest
 from cleveragents.policy.scope import compile_scope
 from cleveragents.policy.subplan_context import SubplanSecurityContext
@@ -123,13 +124,13 @@ class PlanOpener:
     def _cell_spec(
         self, charter: Charter, rights: CellRights, slot: Slot, tools: ToolRegistry
     ) -> CellSpec:
+        included = _included(charter, rights)
         return CellSpec(
-            workspace=slot.mount(read_only=not rights.write),
+            # A read-only mount has no place to hang included paths on.
+            workspace=slot.mount(read_only=not rights.write and not included),
             read=rights.read,
             write=rights.write,
-            included=tuple(
-                (str(Path(charter.workspace) / path), path) for path in charter.conduct.included
-            ),
+            included=included,
             own_tools=tuple(
                 OwnToolFile(name=spec.name, path=Path(spec.source), digest=spec.source_digest)
                 for spec in tools.specs.values()
@@ -149,6 +150,16 @@ def merges_live(grant: Grant) -> bool:
     Nobody may change a mounted overlay, so such a program works in a private copy.
     """
     return "spawn_subplan" in grant.tools and grant.depth_left > 0
+
+
+def _included(charter: Charter, rights: CellRights) -> tuple[tuple[str, str], ...]:
+    """Left-out paths of the user's directory that this plan may read; nothing else of the host."""
+    readable = PathRules.of_normal(rights.read)
+    return tuple(
+        (str(Path(charter.workspace) / path), path)
+        for path in charter.conduct.included
+        if readable.covers(path)
+    )
 
 
 def _is_body(spec: ToolSpec) -> bool:

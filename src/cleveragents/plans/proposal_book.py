@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
+from cleveragents.boundary.held_path import HELD_FILES
 from cleveragents.boundary.leave_out import LeaveOutRules
 from cleveragents.policy.cell_right import cell_rights
 from cleveragents.record.entry import Entry
@@ -101,10 +102,10 @@ def _write_paths(charter: Charter) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*own, *handed_on)))
 
 
-def _held(charter: Charter) -> tuple[str, ...] | None:
-    """The union of the profiles' own lists; ``None`` for the default list."""
-    own = [p.held_files for p in charter.profiles if p.held_files is not None]
-    return tuple(dict.fromkeys(name for names in own for name in names)) if own else None
+def _held(charter: Charter) -> tuple[str, ...]:
+    """Every name that one of the profiles holds; lists only add up, so none can empty another's."""
+    own = [HELD_FILES if p.held_files is None else p.held_files for p in charter.profiles]
+    return tuple(dict.fromkeys(name for names in own for name in names))
 
 
 def _to_mapping(proposal: MergeProposal) -> dict[str, object]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from cleveragents.errors import PlanBudgetExceededError, PlanCancelledError
+from cleveragents.errors import PlanBudgetExceededError, PlanCancelledError, RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,7 +122,12 @@ class Watch:
             with self._lock:
                 watched = list(self._plans.values())
             roots = {plan.charter.root_id for plan, _, _ in watched} - self._cancelled
-            newly = {root for root in roots if self._is_cancelled(root)}
+            try:
+                newly = {root for root in roots if self._is_cancelled(root)}
+            except RecordError:
+                # The store is busy or gone for a moment; deadlines are kept all the same, and
+                # the plan's own next append says so if it stays away.
+                newly = set()
             now = self._now_ms()
             with self._lock:
                 self._cancelled |= newly

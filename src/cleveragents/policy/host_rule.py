@@ -43,6 +43,15 @@ _TUNNELS: Final = tuple(
     ipaddress.IPv6Network(block)
     for block in ("::ffff:0:0/96", "::/96", "64:ff9b::/32", "2002::/16", "2001::/32")
 )
+# Not on the public internet either, whatever the standard library's tables say.
+_MORE_PRIVATE: Final = tuple(
+    ipaddress.ip_network(block)
+    for block in ("168.63.129.16/32", "192.0.0.0/24", "fec0::/10", "3fff::/20", "5f00::/16")
+)
+# The interface identifier of an address that ends in an IPv4 one (ISATAP), and the bit in it
+# that may be set or not.
+_ISATAP: Final = 0x0000_5EFE
+_ISATAP_FREE_BIT: Final = 0x0200_0000
 
 
 def normalise_host(raw: str) -> str:
@@ -106,9 +115,20 @@ def is_private(host: str) -> bool:
     if not is_address(host):
         return "." not in host or host.endswith(_LOCAL_SUFFIXES)
     address = ipaddress.ip_address(host)
-    if isinstance(address, ipaddress.IPv6Address) and any(address in one for one in _TUNNELS):
+    if isinstance(address, ipaddress.IPv6Address) and _wraps_private(address):
+        return True
+    if any(address in block for block in _MORE_PRIVATE if block.version == address.version):
         return True
     return not address.is_global or address.is_multicast or address.is_reserved
+
+
+def _wraps_private(address: ipaddress.IPv6Address) -> bool:
+    if any(address in one for one in _TUNNELS):
+        return True
+    bits = int(address)
+    if (bits >> 32) & 0xFFFF_FFFF & ~_ISATAP_FREE_BIT != _ISATAP:
+        return False
+    return is_private(str(ipaddress.IPv4Address(bits & 0xFFFF_FFFF)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ record, and a verdict counts because it is in there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cleveragents.errors import ConfigurationError
 from cleveragents.record.entry import Entry
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from cleveragents.record.entry import StoredEntry
     from cleveragents.record.log import RecordLog
+
+
+_USED: Final = frozenset({"decision", "outcome", "violation"})
+"""What uses a question and its answer up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +88,27 @@ class ApprovalBook:
         return True
 
     def is_requested(self, plan_id: str, call_id: str, digest: str) -> bool:
-        """Say whether this question is in the record."""
-        return any(
-            entry.kind == "approval_requested" and entry.body.get("arguments_digest") == digest
-            for entry in self._log.call_entries(plan_id, call_id)
-        )
+        """Say whether this question stands in the record, nothing having come of it since."""
+        is_open = False
+        for entry in self._log.call_entries(plan_id, call_id):
+            if entry.kind == "approval_requested" and entry.body.get("arguments_digest") == digest:
+                is_open = True
+            elif entry.kind in _USED:
+                is_open = False
+        return is_open
 
     def verdict(self, plan_id: str, call_id: str, digest: str) -> Verdict | None:
-        """Give the last verdict on exactly this call; ``None`` when nobody has answered."""
+        """Give the last verdict on exactly this call; ``None`` when nobody has answered.
+
+        A yes is used up by the call that it let in: one that was cut off, and
+        may have happened, is asked about anew.
+        """
         found = None
         for entry in self._log.call_entries(plan_id, call_id):
             if entry.kind == "approval" and entry.body.get("digest") == digest:
                 found = _verdict(entry)
+            elif entry.kind == "decision":
+                found = None
         return found
 
     def record_verdict(
@@ -149,7 +162,8 @@ class ApprovalBook:
                 reason=str(body.get("reason")),
                 at=entry.at,
             )
-            if self.verdict(plan_id, entry.call_id, question.digest) is None:
+            is_open = self.is_requested(plan_id, entry.call_id, question.digest)
+            if is_open and self.verdict(plan_id, entry.call_id, question.digest) is None:
                 open_[(entry.call_id, question.digest)] = question
         return tuple(open_.values())
 

@@ -2,14 +2,16 @@
 
 By value, not by place: a secret that a tool prints is found too. Also as
 Base64, in each of the three alignments that it can have inside longer data,
-and URL-encoded. Anything else that a program does to a value (encryption,
-reversal, one character at a time) is beyond this; the wall is that the value
-never enters a cell.
+URL-encoded, and in the escapes that writers of JSON and HTML choose. Anything
+else that a program does to a value (encryption, reversal, one character at a
+time) is beyond this; the wall is that the value never enters a cell.
 """
 
 from __future__ import annotations
 
 import base64
+import html
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -19,10 +21,22 @@ from urllib.parse import quote, quote_plus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    _Copy = list[object] | dict[object, object]
+
 _Json = TypeVar("_Json")
 
 MIN_LENGTH: Final = 8
 """Shorter values are left alone: they would blacken ordinary text."""
+
+# What a JSON writer may escape or not; the marks of one group go together.
+_ESCAPED: Final[Mapping[str, tuple[str, ...]]] = {
+    "/": ("{mark}", "\\{mark}", "\\u{code:04x}"),
+    "&": ("{mark}", "\\u{code:04x}"),
+    "+": ("{mark}", "\\u{code:04x}"),
+    "=": ("{mark}", "\\u{code:04x}"),
+    "<>": ("{mark}", "\\u{code:04x}"),
+    "'": ("{mark}", "\\u{code:04x}"),
+}
 
 
 class Redactor:
@@ -62,18 +76,35 @@ class Redactor:
         return cast("_Json", self._walk(value))
 
     def _walk(self, value: object) -> object:
+        # Without recursion: how deep a value is may be a program's choice.
+        whole: list[object] = [value]
+        waiting: list[_Copy] = [whole]
+        while waiting:
+            copy = waiting.pop()
+            if isinstance(copy, dict):
+                for name, item in copy.items():
+                    copy[name] = self._shallow(item, waiting)
+            else:
+                copy[:] = [self._shallow(item, waiting) for item in copy]
+        return whole[0]
+
+    def _shallow(self, value: object, waiting: list[_Copy]) -> object:
+        """Redact a text; copy a container, whose items are then waited for."""
+        copy: _Copy
         match value:
             case str():
                 return self.text(value)
             case Mapping():
-                return {
-                    self.text(name) if isinstance(name, str) else name: self._walk(item)
+                copy = {
+                    self.text(name) if isinstance(name, str) else name: item
                     for name, item in value.items()
                 }
             case list() | tuple():
-                return [self._walk(item) for item in value]
+                copy = list(value)
             case _:
                 return value
+        waiting.append(copy)
+        return copy
 
 
 def _forms(data: bytes) -> Iterator[str]:
@@ -83,13 +114,34 @@ def _forms(data: bytes) -> Iterator[str]:
         pass
     else:
         yield text
-        yield json.dumps(text)[1:-1]
-        yield json.dumps(text, ensure_ascii=False)[1:-1]
+        yield from _json_forms(text)
+        yield from _html_forms(text)
     for encoded in (quote(data, safe=""), quote_plus(data), quote(data)):
         yield encoded
         yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
     for shift in range(3):
         yield from _base64_core(data, shift)
+
+
+def _json_forms(text: str) -> Iterator[str]:
+    """Give the spellings in JSON: writers differ in what they escape beyond the necessary."""
+    for is_ascii in (True, False):
+        plain = json.dumps(text, ensure_ascii=is_ascii)[1:-1]
+        groups = [group for group in _ESCAPED if any(mark in plain for mark in group)]
+        for chosen in itertools.product(*(_ESCAPED[group] for group in groups)):
+            form = plain
+            for group, escape in zip(groups, chosen, strict=True):
+                for mark in group:
+                    form = form.replace(mark, escape.format(mark=mark, code=ord(mark)))
+            yield form
+            yield re.sub(r"\\u[0-9a-f]{4}", lambda found: "\\u" + found[0][2:].upper(), form)
+
+
+def _html_forms(text: str) -> Iterator[str]:
+    for has_quotes in (True, False):
+        form = html.escape(text, quote=has_quotes)
+        yield form
+        yield form.replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
 
 
 def _base64_core(data: bytes, shift: int) -> Iterator[str]:

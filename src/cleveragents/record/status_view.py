@@ -139,15 +139,20 @@ def waiting_calls(store: Store, family: Sequence[PlanRow]) -> list[dict[str, Any
 
 
 def _is_settled(store: Store, plan_id: str, call_id: str, digest: str) -> bool:
+    """Say whether the last time that this was asked, an answer or an end came after it."""
     rows = store.execute(
-        "SELECT kind, body FROM record WHERE plan_id = ? AND call_id = ?"
-        " AND kind IN ('approval', 'outcome', 'violation')",
+        "SELECT kind, body FROM record WHERE plan_id = ? AND call_id = ? AND kind IN"
+        " ('approval_requested', 'approval', 'outcome', 'violation') ORDER BY position",
         (plan_id, call_id),
     )
-    return any(
-        kind != "approval" or read_body(text, plan_id).get("digest") == digest
-        for kind, text in rows
-    )
+    is_settled = False
+    for kind, text in rows:
+        body = read_body(text, plan_id)
+        if kind == "approval_requested":
+            is_settled = is_settled and body.get("arguments_digest") != digest
+        elif kind != "approval" or body.get("digest") == digest:
+            is_settled = True
+    return is_settled
 
 
 def _steps(store: Store, plan: PlanRow, *, is_interrupted: bool) -> list[dict[str, Any]]:

@@ -72,7 +72,7 @@ class PlanCell:
         with self._lock:
             self.close()
             program = self._launcher.start_program(
-                dataclasses.replace(self._spec_of(self._slot), command=command)
+                dataclasses.replace(self._spec(), command=command)
             )
             self._cell = program.tools
             self._program = program
@@ -167,6 +167,15 @@ class PlanCell:
             elif cell is not None:
                 cell.close()
 
+    def _spec(self) -> CellSpec:
+        spec = self._spec_of(self._slot)
+        if not spec.write and self._slot.kind == "overlay" and not is_empty(self._slot.upper):
+            # What children brought lies in the upper layer, which a cell that may not write
+            # does not look through.
+            self._slot = self._workspaces.freeze(self._slot)
+            spec = self._spec_of(self._slot)
+        return spec
+
     def _open(self) -> Cell:
         with self._lock:
             if self._program is not None:
@@ -176,7 +185,7 @@ class PlanCell:
                 self._cell.close()
                 self._cell = None
             if self._cell is None:
-                self._cell = self._launcher.start(self._spec_of(self._slot))
+                self._cell = self._launcher.start(self._spec())
                 if self._is_ended:
                     self._cell.kill()
             return self._cell

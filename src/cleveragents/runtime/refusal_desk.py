@@ -84,6 +84,23 @@ class RefusalDesk:
         at = self._recorder.violation(context, call_id, body, (refusal,))
         raise error_of(refusal, tool="open", plan_id=context.plan_id, at=at)
 
+    def program(self, asked: Asked) -> Never:
+        """Refuse a program actor where nothing may be executed.
+
+        Raises:
+            ToolAccessDeniedError: In a root plan.
+            SecurityBoundaryViolation: In a subplan.
+        """
+        refusal = _refusal(
+            "security_boundary" if asked.context.security else "tool_access_denied",
+            rule="effects",
+            profile="",
+            reason="a program actor needs 'execute', which is not in the ceiling of this plan",
+            resource_name="tool:program",
+        )
+        at = self._recorder.violation_of(asked, (refusal,))
+        raise error_of(refusal, tool="program", plan_id=asked.context.plan_id, at=at)
+
     def by_person(self, asked: Asked, no: ToolAccessDeniedError) -> Never:
         """Refuse what a person refused.
 

@@ -8,25 +8,26 @@ Nothing is held while a call waits for a person.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Never
+from typing import TYPE_CHECKING, Final, Never, TypeVar
 
 from cleveragents.errors import (
     BudgetExceededError,
     DelegationError,
     MergeRefusedError,
-    RecordError,
     SubplanRefusedError,
     ToolAccessDeniedError,
     ToolFailedError,
 )
 from cleveragents.policy import gate
 from cleveragents.runtime.asked import Asked
+from cleveragents.runtime.call_ending import CallEnding
+from cleveragents.runtime.cut_off import fate_of
 from cleveragents.runtime.refusal import recorded_answer
-from cleveragents.terms.call import CallResult, ToolCall
+from cleveragents.terms.call import ToolCall
 from cleveragents.terms.decision import Allowed, Denied
 from cleveragents.terms.digest import digest_value
 from cleveragents.terms.resource import parse_resource
-from cleveragents.terms.tool import Effect
+from cleveragents.terms.tool import Effect, ToolSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,10 +38,22 @@ if TYPE_CHECKING:
     from cleveragents.runtime.call_recorder import CallRecorder
     from cleveragents.runtime.journal import Trace
     from cleveragents.runtime.refusal_desk import RefusalDesk
+    from cleveragents.terms.call import CallResult
     from cleveragents.terms.decision import Decision
 
 CHANGES: Final = frozenset({Effect.WRITE, Effect.DELETE, Effect.EXECUTE})
 """Effects after which the workspace may differ."""
+RUN_COMMAND: Final = "run_command"
+PROGRAM: Final = ToolSpec(
+    name="program",
+    description="The start of a program actor.",
+    parameters={"type": "object"},
+    effects=frozenset({Effect.EXECUTE}),
+    place="door",
+)
+"""Not in any registry: a plan's definition asks for it, never a call."""
+Program = TypeVar("Program")
+Value = TypeVar("Value")
 MAX_RESOURCE: Final = 256
 """Characters of an unreadable resource name that are kept."""
 GRACE_S: Final = 5.0
@@ -73,6 +86,7 @@ class ToolRuntime:
     ) -> None:
         self._recorder = recorder
         self._refusals = refusals
+        self._ending = CallEnding(recorder, refusals, redactor)
         self._desk = desk
         self._broker = broker
         self._redactor = redactor
@@ -142,6 +156,56 @@ class ToolRuntime:
             self._refusals.resource(resource.name, call_id, context)
         return {"resource": resource.name}
 
+    def start_program(
+        self,
+        command: tuple[str, ...],
+        context: CallContext,
+        *,
+        effects: frozenset[Effect],
+        start: Callable[[], Program],
+    ) -> Program:
+        """Start a program actor: an effect like any other, decided and recorded.
+
+        Args:
+            command: What is started.
+            context: What the host holds for its plan.
+            effects: The ceiling of the plan's profiles and grant.
+            start: Starts it in its cell.
+
+        Raises:
+            ToolAccessDeniedError: The ceiling lacks ``execute``, or a person refuses.
+            SecurityBoundaryViolation: The same, in a subplan.
+            ApprovalPendingError: ``run_command`` is listed under approvals, and nobody is there.
+        """
+        arguments: dict[str, object] = {"command": list(command)}
+        asked = Asked(
+            call=ToolCall(step=PROGRAM.name, tool=PROGRAM.name, arguments=arguments),
+            context=context,
+            spec=PROGRAM,
+            arguments=arguments,
+            resources=(),
+            shown=self._redactor.value(arguments),
+            digests={"arguments_digest": digest_value(arguments), "tool_digest": "program"},
+        )
+        if Effect.EXECUTE not in effects:
+            self._refusals.program(asked)
+        trace = context.journal.find(PROGRAM.name, tool=PROGRAM.name, **asked.digests)
+        approver = ""
+        # One that was cut off starts again in its own workspace; it was admitted then.
+        if RUN_COMMAND in context.approvals and trace.decision is None:
+            approver = self._ask_person(asked, "a program runs commands, which wait for a person")
+        extra = {"approved_by": approver} if approver else {}
+        held = self._decide(asked, Allowed(rule="effects: execute"), extra)
+        program = start()
+        self._recorder.outcome(
+            asked, {"status": "done", "value": {"started": True}}, milliseconds=0, held=held
+        )
+        return program
+
+    def redacted(self, value: Value) -> Value:
+        """What a program handed in, as everybody but it may see it."""
+        return self._redactor.value(value)
+
     def refuse_merge(self, error: MergeRefusedError, context: CallContext) -> None:
         """Record that what a plan made may not go further."""
         self._refusals.merge(error, context)
@@ -189,11 +253,11 @@ class ToolRuntime:
         if first.rule == "arguments":
             # No rule forbids the call; it is malformed, and the actor can mend it.
             held = self._decide(asked, Allowed(rule="arguments"), {})
-            self._fail(asked, first.reason, milliseconds=0, held=held)
+            self._ending.failed(asked, first.reason, milliseconds=0, held=held)
         self._refusals.denied(asked, denied)
 
     def _take_up(self, asked: Asked, decision: Allowed, trace: Trace) -> CallResult | None:
-        """Find out what a call did that was started and never ended.
+        """Settle a call that was started and never ended.
 
         Returns:
             Its result when it turns out to have happened; ``None`` when it may
@@ -203,24 +267,15 @@ class ToolRuntime:
             ApprovalPendingError: It may have reached the outside: a person decides.
             RecordError: Its files are neither as before nor as after.
         """
-        hands = asked.context.hands
-        before, after = _paths(trace, "before"), _paths(trace, "after")
-        if after:
-            current = hands.digests(tuple(after))
-            if current == after:
-                # It has happened, so it is counted, whatever became of what was held for it.
+        match fate_of(asked, trace, may_change=_may_change(asked, decision)):
+            case "happened":
+                # It is counted, whatever became of what was held for it.
                 held = self._recorder.hold(asked)
-                return self._finish(asked, {"recovered": True}, milliseconds=0, held=held)
-            if current != before:
-                raise RecordError(
-                    problem=f"call {asked.call.call_id} was cut off, and its files are neither as"
-                    " before nor as after it",
-                    hint=f"'agents plan cancel {asked.context.plan_id}' ends the plan",
+                return self._ending.done(asked, {"recovered": True}, milliseconds=0, held=held)
+            case "unknown":
+                self._ask_person(
+                    asked, "it was started and never ended; it may have happened already"
                 )
-        elif asked.spec.place == "cell" and _may_change(asked, decision):
-            hands.restore(asked.call.call_id)
-        elif asked.spec.place == "host":
-            self._ask_person(asked, "it was started and never ended; it may have happened already")
         return None
 
     def _approve(self, asked: Asked, trace: Trace) -> str:
@@ -262,7 +317,9 @@ class ToolRuntime:
             else:
                 value = self._effect(asked, decision, timeout_s)
         except ToolFailedError as error:
-            self._fail(asked, error.reason, milliseconds=self._now_ms() - started, held=held)
+            self._ending.failed(
+                asked, error.reason, milliseconds=self._now_ms() - started, held=held
+            )
         except DelegationError as error:
             self._recorder.give_back(asked, held=held)
             self._refusals.delegation(asked, error)
@@ -271,10 +328,10 @@ class ToolRuntime:
             self._recorder.give_back(asked, held=held)
             self._refusals.over_budget(asked, error)
         except MergeRefusedError as error:
-            self._end_unmerged(asked, error, milliseconds=self._now_ms() - started, held=held)
+            self._ending.unmerged(asked, error, milliseconds=self._now_ms() - started, held=held)
         except SubplanRefusedError as error:
-            self._end_refused(asked, error, milliseconds=self._now_ms() - started, held=held)
-        return self._finish(asked, value, milliseconds=self._now_ms() - started, held=held)
+            self._ending.refused(asked, error, milliseconds=self._now_ms() - started, held=held)
+        return self._ending.done(asked, value, milliseconds=self._now_ms() - started, held=held)
 
     def _decide(self, asked: Asked, decision: Allowed, extra: Mapping[str, object]) -> bool:
         try:
@@ -305,55 +362,6 @@ class ToolRuntime:
         own = asked.call.arguments.get("timeout_s")
         return (float(own) if isinstance(own, int | float) else self._call_timeout_s) + GRACE_S
 
-    def _finish(
-        self, asked: Asked, value: Mapping[str, object], *, milliseconds: int, held: bool
-    ) -> CallResult:
-        shown = self._redactor.value(value)
-        body = {"status": "done", "value": shown}
-        self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
-        return CallResult(call_id=asked.call.call_id, tool=asked.spec.name, value=shown)
-
-    def _fail(self, asked: Asked, reason: str, *, milliseconds: int, held: bool) -> Never:
-        shown = self._redactor.text(reason)
-        body = {"status": "failed", "error": shown}
-        self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
-        raise ToolFailedError(tool_name=asked.spec.name, reason=shown)
-
-    def _end_unmerged(
-        self, asked: Asked, error: MergeRefusedError, *, milliseconds: int, held: bool
-    ) -> Never:
-        body = {
-            "status": "merge_refused",
-            "subplan_id": error.plan_id,
-            "problems": list(error.problems),
-            "error": error.message,
-        }
-        with self._recorder.one_commit():
-            self._refusals.merge(error, asked.context)
-            self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
-        raise error
-
-    def _end_refused(
-        self, asked: Asked, error: SubplanRefusedError, *, milliseconds: int, held: bool
-    ) -> Never:
-        # A spawn whose child ended for budget has no outcome and is asked anew (section 11).
-        if error.exit_code != BudgetExceededError.exit_code:
-            body = {
-                "status": "refused",
-                "subplan_id": error.subplan_id,
-                "name": error.name,
-                "error": error.reason,
-            }
-            self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
-        else:
-            self._recorder.give_back(asked, held=held)
-        raise error
-
 
 def _may_change(asked: Asked, decision: Allowed) -> bool:
     return bool((asked.spec.effects - decision.imposed) & CHANGES)
-
-
-def _paths(trace: Trace, key: str) -> dict[str, str | None]:
-    found = (trace.decision or {}).get(key)
-    return dict(found) if isinstance(found, dict) else {}

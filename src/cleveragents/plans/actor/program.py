@@ -28,9 +28,11 @@ from cleveragents.boundary.program_message import (
     Welcome,
 )
 from cleveragents.errors import (
+    BudgetExceededError,
     CleverAgentsError,
     MergeRefusedError,
     RefusalError,
+    SubplanRefusedError,
     ToolFailedError,
 )
 from cleveragents.policy.condition import compile_output
@@ -50,6 +52,9 @@ ANSWER_S: Final = 30.0
 LOG_TAIL: Final = 2_000
 """Characters of a failed program's log that its error shows."""
 MAX_OUTPUTS: Final = 256
+MAX_REFUSED: Final = 1_000
+"""Requests refused to one program; each of them is a durable entry of the record."""
+_NO_BUDGET: Final = "a budget of this plan or above it does not admit the call"
 
 
 class ProgramCaller(Protocol):
@@ -106,6 +111,7 @@ class ProgramActor:
         self._program = program
         self._task = task
         self._submission: Submission | None = None
+        self._refusals = 0
 
     def run(self) -> Submission:
         """Answer the program until it ends, and give what it handed in.
@@ -188,7 +194,7 @@ class ProgramActor:
         try:
             result = self._caller.call(call)
         except (RefusalError, MergeRefusedError) as error:
-            return Refused(seq=message.seq, code=error.code, reason=error.message)
+            return self._refused(message.seq, error)
         except ToolFailedError as error:
             return Failed(seq=message.seq, code=error.code, reason=error.reason)
         return Answer(seq=message.seq, value=dict(result.value))
@@ -197,8 +203,20 @@ class ProgramActor:
         try:
             value = self._caller.open_resource(message.resource, f"open-{message.seq}")
         except RefusalError as error:
-            return Refused(seq=message.seq, code=error.code, reason=error.message)
+            return self._refused(message.seq, error)
         return Answer(seq=message.seq, value=dict(value))
+
+    def _refused(self, seq: int, error: RefusalError | MergeRefusedError) -> Refused:
+        self._refusals += 1
+        if self._refusals > MAX_REFUSED:
+            raise ChannelError("too many refused requests")
+        # The record keeps whose limit it was and its figures: those of plans above are not
+        # for the program.
+        is_budget = isinstance(error, BudgetExceededError) or (
+            isinstance(error, SubplanRefusedError)
+            and error.exit_code == BudgetExceededError.exit_code
+        )
+        return Refused(seq=seq, code=error.code, reason=_NO_BUDGET if is_budget else error.message)
 
     def _submitted(self, message: Submit) -> ToProgram:
         problem = self._output_problem(message.outputs)

@@ -29,6 +29,8 @@ _METADATA: Final = (
     ipaddress.ip_network("fe80::/10"),
     ipaddress.ip_network("fd00:ec2::/32"),
     ipaddress.ip_network("100.100.100.200/32"),
+    ipaddress.ip_network("168.63.129.16/32"),
+    ipaddress.ip_network("192.0.0.192/32"),
 )
 """Link-local, where clouds answer with a machine's own credentials, and their other places."""
 
@@ -78,16 +80,30 @@ def _check(host: str, address: str, hosts: HostPredicate) -> None:
         return
     if hosts.names_exactly(str(parsed)):
         return
-    if any(parsed in block for block in _METADATA if block.version == parsed.version):
+    if _is_metadata(parsed):
         raise EdgeError(
             f"{host!r} is at {parsed}, a link-local or metadata address; the rules do not name"
             " that address itself"
         )
-    if not hosts.names_exactly(host):
+    # INVARIANT: a public-looking name never leads to a private address on its own word: who
+    # holds the name chooses where it leads, and a child may name any name below '*'.
+    if not (is_private(host) and hosts.names_exactly(host)):
         raise EdgeError(
             f"{host!r} is at {parsed}, which is not a public address; the rules do not name"
-            f" {host!r} one by one"
+            " that address itself"
         )
+
+
+def _is_metadata(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    readings = [address]
+    if isinstance(address, ipaddress.IPv6Address):
+        # The last 32 bits are where mapped and translated addresses carry an IPv4 one.
+        readings.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+        if address.sixtofour is not None:
+            readings.append(address.sixtofour)
+    return any(
+        one in block for one in readings for block in _METADATA if block.version == one.version
+    )
 
 
 def _resolve(host: str, port: int, resolve: Resolve, deadline: Deadline) -> list[str]:

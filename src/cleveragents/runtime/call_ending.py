@@ -1,0 +1,94 @@
+"""How a call that was let in ends: its outcome is on disk before anybody hears of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Never
+
+from cleveragents.errors import BudgetExceededError, ToolFailedError
+from cleveragents.terms.call import CallResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cleveragents.errors import MergeRefusedError, SubplanRefusedError
+    from cleveragents.record.redaction import Redactor
+    from cleveragents.runtime.asked import Asked
+    from cleveragents.runtime.call_recorder import CallRecorder
+    from cleveragents.runtime.refusal_desk import RefusalDesk
+
+
+class CallEnding:
+    """Records an outcome, settles what was held, and answers the actor.
+
+    Redaction happens here, before actor and record: both get the same bytes.
+
+    Args:
+        recorder: Writes the outcome.
+        refusals: Records what may not come back from a subplan.
+        redactor: Replaces credential values.
+    """
+
+    def __init__(self, recorder: CallRecorder, refusals: RefusalDesk, redactor: Redactor) -> None:
+        self._recorder = recorder
+        self._refusals = refusals
+        self._redactor = redactor
+
+    def done(
+        self, asked: Asked, value: Mapping[str, object], *, milliseconds: int, held: bool
+    ) -> CallResult:
+        """The call did what it was asked for."""
+        shown = self._redactor.value(value)
+        body = {"status": "done", "value": shown}
+        self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
+        return CallResult(call_id=asked.call.call_id, tool=asked.spec.name, value=shown)
+
+    def failed(self, asked: Asked, reason: str, *, milliseconds: int, held: bool) -> Never:
+        """The call failed.
+
+        Raises:
+            ToolFailedError: Always.
+        """
+        shown = self._redactor.text(reason)
+        body = {"status": "failed", "error": shown}
+        self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
+        raise ToolFailedError(tool_name=asked.spec.name, reason=shown)
+
+    def unmerged(
+        self, asked: Asked, error: MergeRefusedError, *, milliseconds: int, held: bool
+    ) -> Never:
+        """A spawned child made what may not come back.
+
+        Raises:
+            MergeRefusedError: Always; the one given.
+        """
+        body = {
+            "status": "merge_refused",
+            "subplan_id": error.plan_id,
+            "problems": list(error.problems),
+            "error": error.message,
+        }
+        with self._recorder.one_commit():
+            self._refusals.merge(error, asked.context)
+            self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
+        raise error
+
+    def refused(
+        self, asked: Asked, error: SubplanRefusedError, *, milliseconds: int, held: bool
+    ) -> Never:
+        """A refusal ended the spawned child.
+
+        Raises:
+            SubplanRefusedError: Always; the one given.
+        """
+        # A spawn whose child ended for budget has no outcome and is asked anew (section 11).
+        if error.exit_code == BudgetExceededError.exit_code:
+            self._recorder.give_back(asked, held=held)
+            raise error
+        body = {
+            "status": "refused",
+            "subplan_id": error.subplan_id,
+            "name": error.name,
+            "error": error.reason,
+        }
+        self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
+        raise error

@@ -1,0 +1,57 @@
+"""What became of a call that was started and never ended: done, to be done again, or unknown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from cleveragents.errors import RecordError
+
+if TYPE_CHECKING:
+    from cleveragents.runtime.asked import Asked
+    from cleveragents.runtime.journal import Trace
+
+Fate = Literal["happened", "again", "unknown"]
+
+
+def fate_of(asked: Asked, trace: Trace, *, may_change: bool) -> Fate:
+    """Find out, and bring the workspace back to before the call where it may run again.
+
+    Args:
+        asked: The call.
+        trace: What is recorded of it: a decision and no end.
+        may_change: The workspace may differ after it.
+
+    Returns:
+        ``happened``: its files are as it meant to leave them. ``again``: it
+        stayed inside the workspace and may be run. ``unknown``: it may have
+        reached the outside.
+
+    Raises:
+        RecordError: Its files are neither as before nor as after.
+
+    Source:
+        Design, section 11, "Call identity".
+    """
+    hands = asked.context.hands
+    before, after = _paths(trace, "before"), _paths(trace, "after")
+    if after:
+        current = hands.digests(tuple(after))
+        if current == after:
+            return "happened"
+        if current != before:
+            raise RecordError(
+                problem=f"call {asked.call.call_id} was cut off, and its files are neither as"
+                " before nor as after it",
+                hint=f"'agents plan cancel {asked.context.plan_id}' ends the plan",
+            )
+        return "again"
+    if asked.spec.place == "host":
+        return "unknown"
+    if asked.spec.place == "cell" and may_change:
+        hands.restore(asked.call.call_id)
+    return "again"
+
+
+def _paths(trace: Trace, key: str) -> dict[str, str | None]:
+    found = (trace.decision or {}).get(key)
+    return dict(found) if isinstance(found, dict) else {}
