@@ -191,14 +191,15 @@ class ApplyDesk:
             # It came while the plan ended, or while a person was asked.
             self._move(charter.plan_id, _state(row).cancelled())
             raise PlanCancelledError(plan_id=charter.plan_id)
-        self._append(
-            "apply_started",
-            charter,
-            {"tree": proposal.tree, "base_tree": charter.base_tree, "held": list(proposal.held)},
-            durable=True,
-        )
+        body = {
+            "tree": proposal.tree,
+            "base_tree": charter.base_tree,
+            "held": list(proposal.held),
+        }
         try:
-            self._change_directory(charter, proposal)
+            self._means.door.apply(
+                charter.plan_id, body, perform=lambda: self._change_directory(charter, proposal)
+            )
         except MergeConflictError as error:
             self._append(
                 "conflict", charter, {"subplan_id": "", "conflicts": [], "paths": list(error.paths)}
@@ -210,7 +211,6 @@ class ApplyDesk:
                 detail={**self._detail(charter.plan_id), "conflicts": found},
             )
             raise
-        self._append("apply_finished", charter, {"tree": proposal.tree}, durable=True)
         state = PlanState().applied()
         # What an earlier try met in the directory is there no more.
         self._move(
@@ -244,8 +244,6 @@ class ApplyDesk:
         kind: Kind,
         charter: Charter,
         body: Mapping[str, object],
-        *,
-        durable: bool = False,
     ) -> None:
         self._means.log.append(
             Entry(
@@ -254,8 +252,7 @@ class ApplyDesk:
                 plan_id=charter.plan_id,
                 call_id=CALL_ID,
                 body=body,
-            ),
-            durable=durable,
+            )
         )
 
     def _move(self, plan_id: str, state: PlanState, **more: object) -> None:

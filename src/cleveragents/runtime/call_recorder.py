@@ -84,6 +84,13 @@ class CallRecorder:
         asked.context.journal.note(asked.call.call_id)
         return held
 
+    def apply(self, kind: Kind, plan_id: str, body: Mapping[str, object]) -> None:
+        """Put the start or the end of a root plan's apply on disk, whatever the power does."""
+        self._log.append(
+            Entry(kind=kind, root_id=plan_id, plan_id=plan_id, call_id="apply", body=body),
+            durable=True,
+        )
+
     def hold(self, asked: Asked) -> bool:
         """Hold the worst case of a call up its chain of accounts.
 

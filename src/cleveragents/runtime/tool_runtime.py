@@ -202,6 +202,23 @@ class ToolRuntime:
         )
         return program
 
+    def apply(
+        self, plan_id: str, body: Mapping[str, object], *, perform: Callable[[], None]
+    ) -> None:
+        """Bring a root plan's change into the user's directory: written, done, written.
+
+        Args:
+            plan_id: The root plan; this process owns it, and somebody said yes.
+            body: The trees, and the held paths that were looked at.
+            perform: Changes the directory, all files or none.
+
+        Raises:
+            CleverAgentsError: Of ``perform``; the record then holds a start and no end.
+        """
+        self._recorder.apply("apply_started", plan_id, body)
+        perform()
+        self._recorder.apply("apply_finished", plan_id, body)
+
     def redacted(self, value: Value) -> Value:
         """What a program handed in, as everybody but it may see it."""
         return self._redactor.value(value)
