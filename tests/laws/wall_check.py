@@ -7,13 +7,22 @@ from typing import Final
 from tests.laws.mutation import Mutation
 
 _CELL: Final = ("tests/boundary/test_cell_attack.py", "tests/boundary/test_cell_mount.py")
+_WORDS: Final = ("tests/boundary/test_cell_line.py",)
+_HELLO: Final = ("tests/boundary/test_cell_confine.py",)
 _NAMES: Final = ("tests/boundary/test_collect_rules.py",)
 _LINE: Final = "boundary/bubblewrap.py"
 _LAW: Final = "6 kept twice"
 _BACK: Final = "3 one way back"
 
 
-def _without(option: str, name: str, *, statement: str, part: str = "") -> Mutation:
+def _without(
+    option: str,
+    name: str,
+    *,
+    statement: str,
+    part: str = "",
+    tests: tuple[str, ...] = _CELL,
+) -> Mutation:
     return Mutation(
         law=_LAW,
         name=name,
@@ -22,15 +31,28 @@ def _without(option: str, name: str, *, statement: str, part: str = "") -> Mutat
         statement=statement,
         part=part or f"'{option}', ",
         replacement="",
-        tests=_CELL,
+        tests=tests,
     )
 
 
 CHECKS: Final = (
-    # Not here: --disable-userns. The system call filter holds the same door, so that the loss
-    # of either alone is not felt; the removal of the filter is below.
-    _without("--clearenv", "an environment built from nothing", statement="line = ["),
-    _without("--cap-drop", "no capability", statement="line = [", part="'--cap-drop', 'ALL', "),
+    # Three options whose doors another layer holds too (the filter, the launcher's empty
+    # environment, the uid), so that only the line itself tells of their loss.
+    _without(
+        "--disable-userns",
+        "no further user namespace",
+        statement="line = [",
+        part="'--disable-userns', ",
+        tests=_WORDS,
+    ),
+    _without("--clearenv", "an environment built from nothing", statement="line = [", tests=_WORDS),
+    _without(
+        "--cap-drop",
+        "no capability",
+        statement="line = [",
+        part="'--cap-drop', 'ALL', ",
+        tests=_WORDS,
+    ),
     _without(
         "--ro-bind",
         "/proc/sys read-only",
@@ -63,7 +85,7 @@ CHECKS: Final = (
         function="enter",
         statement="version = landlock.apply",
         replacement="version = 0",
-        tests=_CELL,
+        tests=_HELLO,
     ),
     Mutation(
         law=_LAW,
