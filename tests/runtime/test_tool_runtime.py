@@ -17,10 +17,8 @@ from cleveragents.errors import (
     ToolFailedError,
 )
 from cleveragents.policy.grant import Grant
-from cleveragents.policy.profile import BUILT_IN, SafetyProfile
-from cleveragents.terms.call import ToolCall
+from cleveragents.policy.profile import BUILT_IN
 from cleveragents.terms.cost import Limits
-from cleveragents.terms.decision import Denied
 from features.doubles.in_memory_hands import HostDiedError
 from tests.runtime.world import PLAN, Person, Setting, World
 
@@ -377,15 +375,3 @@ def test_a_refused_child_is_final_and_one_without_budget_is_asked_anew(
     else:
         with pytest.raises(SubplanRefusedError, match="no"):
             later.call("spawn_subplan", **arguments)
-
-
-def test_explain_decides_and_does_nothing(tmp_path: Path) -> None:
-    world = World(
-        tmp_path, Setting(profiles=(SafetyProfile(name="p", denied_tools=("read_file",)),))
-    )
-    decision = world.door.explain(
-        ToolCall(step="x", tool="read_file", arguments={"path": "a.txt"}), world.context
-    )
-    assert isinstance(decision, Denied)
-    assert decision.reason
-    assert world.entries() == []

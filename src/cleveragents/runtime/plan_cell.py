@@ -80,10 +80,6 @@ class PlanCell:
                 program.kill()
             return program
 
-    def warm(self) -> None:
-        """Start the cell in the background, so that the first call finds it ready."""
-        self._launcher.warm(self._spec_of(self._slot))
-
     def call(
         self, tool: str, arguments: Mapping[str, object], *, timeout_s: float
     ) -> Mapping[str, object]:

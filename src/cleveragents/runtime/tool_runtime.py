@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from cleveragents.runtime.journal import Trace
     from cleveragents.runtime.refusal_desk import RefusalDesk
     from cleveragents.terms.call import CallResult
-    from cleveragents.terms.decision import Decision
 
 CHANGES: Final = frozenset({Effect.WRITE, Effect.DELETE, Effect.EXECUTE})
 """Effects after which the workspace may differ."""
@@ -127,11 +126,6 @@ class ToolRuntime:
                 return found
         approver = self._approve(asked, trace)
         return self._perform(asked, decision, approver)
-
-    def explain(self, call: ToolCall, context: CallContext) -> Decision:
-        """Decide and do nothing: the dry form of ``call``."""
-        asked = self._asked(call, context)
-        return gate.decide(context.scope, asked.spec, asked.arguments, asked.resources)
 
     def open(self, name: str, call_id: str, context: CallContext) -> Mapping[str, object]:
         """Answer a program that asks its channel for a resource by name.
