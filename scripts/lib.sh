@@ -1,5 +1,5 @@
 # Set-up shared by scripts/demo, scripts/test and scripts/lock. Sourced, not run.
-# Leaves the machine as it was but for packages that it says it installs, and the folder .venv.
+# Leaves the machine as it was but for packages that it says it installs, and the folders .venv and build.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv="$root/.venv"
@@ -78,6 +78,31 @@ need_postgres() {
     apt_install postgresql
     $prefix tee "$config" <"$saved" >/dev/null
     rm -f "$saved"
+}
+
+# Real MCP servers that the tests start: exactly what their own lock file names, by its hashes.
+# Nothing of theirs runs while they are installed.
+need_mcp_servers() {
+    local place="$root/build/mcp-servers" source="$root/tests/mcp/npm" stamp log
+    need node nodejs
+    need npm npm
+    stamp=$({ cat "$source/package-lock.json" && node --version; } | sha256sum | cut -d' ' -f1)
+    if [ "$(cat "$place/.stamp" 2>/dev/null)" != "$stamp" ]; then
+        say "installing MCP servers for the tests into build/mcp-servers"
+        rm -rf "$place"
+        mkdir -p "$place"
+        cp "$source/package.json" "$source/package-lock.json" "$place"
+        log=$(mktemp)
+        if ! (cd "$place" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier) \
+            </dev/null >"$log" 2>&1; then
+            cat "$log" >&2
+            rm -f "$log"
+            die "the MCP servers for the tests could not be installed"
+        fi
+        rm -f "$log"
+        printf '%s' "$stamp" >"$place/.stamp"
+    fi
+    export MCP_TEST_SERVERS="$place"
 }
 
 is_new_enough() {

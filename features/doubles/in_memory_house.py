@@ -19,6 +19,7 @@ from cleveragents.boundary.git_answer import MergeConflict, MergeOutcome, Stage
 from cleveragents.boundary.workspace_change import Change
 from cleveragents.errors import ToolFailedError
 from cleveragents.plans.conflict_book import ConflictBook
+from cleveragents.plans.decision_book import DecisionBook
 from cleveragents.plans.lifecycle import PlanLifecycleService
 from cleveragents.plans.means import Means
 from cleveragents.plans.proposal_book import ProposalBook
@@ -42,7 +43,7 @@ from cleveragents.terms.proposal import FileChange, RefusedPath
 from cleveragents.tools.catalog import BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from cleveragents.boundary.cell_spec import CellSpec
     from cleveragents.record.entry import Entry, StoredEntry
@@ -163,6 +164,9 @@ class InMemoryWorkspaces:
     def find(self, plan_id: str) -> InMemorySlot | None:
         return self.slots.get(plan_id)
 
+    def remove_orphans(self, known: Collection[str]) -> None:
+        """Nothing is forked here."""
+
     def collect(
         self, slot: InMemorySlot, *, write_paths: tuple[str, ...], rules: object, held: object
     ) -> Change:
@@ -230,6 +234,9 @@ class InMemoryCell:
         if content.startswith(EVIL):
             self.slot.files[content.removeprefix(EVIL)] = content
         return {"path": path}
+
+    def take_listener(self) -> None:
+        """It has no network to listen in."""
 
     def kill(self, reason: str = "") -> None:
         self.alive = False
@@ -329,6 +336,7 @@ def _means(disk: Disk, store: Store, log: RecordLog) -> Means:
         refusals=RefusalDesk(recorder),
         desk=ApprovalDesk(ApprovalBook(log), Nobody(), who="nobody"),
         broker=cast("Any", None),
+        models=cast("Any", None),
         redactor=redactor,
         now_ms=lambda: 0,
         call_timeout_s=5,
@@ -336,6 +344,7 @@ def _means(disk: Disk, store: Store, log: RecordLog) -> Means:
     door.refused = disk.refused
     registry = ToolRegistry(BUILT_IN.values())
     git, workspaces = cast("Any", disk.git), cast("Any", disk.workspaces)
+    decisions = DecisionBook(log, redactor, lock=store.lock)
     return Means(
         store=store,
         log=log,
@@ -346,13 +355,16 @@ def _means(disk: Disk, store: Store, log: RecordLog) -> Means:
         trees=cast("Any", None),
         workspaces=workspaces,
         proposals=ProposalBook(log, workspaces),
-        conflicts=ConflictBook(log, git),
+        conflicts=ConflictBook(log, git, decisions),
+        decisions=decisions,
         launcher=cast("Any", InMemoryLauncher(disk)),
         limits=CellLimits(),
         door=door,
+        open_edge=cast("Any", None),
         watch=Watch(is_cancelled=lambda _: False, now_ms=lambda: 0),
         interaction=Nobody(),
         tools_of=lambda _: registry,
+        servers_of=cast("Any", None),
         new_id=disk.new_id,
         timestamp=disk.now,
     )

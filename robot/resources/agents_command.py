@@ -86,21 +86,10 @@ class agents_command:  # noqa: N801  # robot finds the class by the module's nam
     @keyword
     def run_agents(self, *arguments: str, expect: int | None = None) -> Finished:
         """Run the installed command in the directory; ``expect`` is its exit code."""
-        argv = [str(AGENTS), *arguments]
-        environment = {
-            "PATH": f"{AGENTS.parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-            "HOME": str(self._root),
-            "LANG": "C.UTF-8",
-            "CLEVERAGENTS_HOME": str(self._root / "home"),
-        }
-        if self._is_ordinary:
-            argv = as_ordinary_user(argv, CHECKOUT)
-        else:
-            coverage = {k: v for k, v in os.environ.items() if k.startswith("COVERAGE_")}
-            environment |= coverage
+        argv, environment, directory = self.command_of(*arguments)
         done = subprocess.run(
             argv,
-            cwd=self._directory,
+            cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -115,6 +104,22 @@ class agents_command:  # noqa: N801  # robot finds the class by the module's nam
                 f"{done.stdout}\n{done.stderr}"
             )
         return Finished(done.returncode, done.stdout, done.stderr)
+
+    def command_of(self, *arguments: str) -> tuple[list[str], dict[str, str], Path]:
+        """What runs the installed command: its line, its environment and its directory."""
+        argv = [str(AGENTS), *arguments]
+        environment = {
+            "PATH": f"{AGENTS.parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "HOME": str(self._root),
+            "LANG": "C.UTF-8",
+            "CLEVERAGENTS_HOME": str(self._root / "home"),
+        }
+        if self._is_ordinary:
+            argv = as_ordinary_user(argv, CHECKOUT)
+        else:
+            coverage = {k: v for k, v in os.environ.items() if k.startswith("COVERAGE_")}
+            environment |= coverage
+        return argv, environment, self._directory
 
     @keyword
     def directory_digest(self) -> str:

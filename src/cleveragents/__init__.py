@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         IsolationUnavailableError,
         MergeConflictError,
         MergeRefusedError,
+        ModelFailedError,
         PlanBudgetExceededError,
         PlanBusyError,
         PlanCancelledError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         UnknownSafetyProfileError,
         UnknownSessionError,
         UnknownToolError,
+        UnpricedModelError,
     )
     from cleveragents.plans.executor import PlanExecutor
     from cleveragents.plans.lifecycle import PlanLifecycleService
@@ -64,6 +66,7 @@ __all__ = [
     "MergeConflictError",
     "MergeInterface",
     "MergeRefusedError",
+    "ModelFailedError",
     "PlanBudgetExceededError",
     "PlanBusyError",
     "PlanCancelledError",
@@ -87,6 +90,7 @@ __all__ = [
     "UnknownSafetyProfileError",
     "UnknownSessionError",
     "UnknownToolError",
+    "UnpricedModelError",
     "decide",
     "run_plan",
     "tool",

@@ -15,9 +15,11 @@
         SubplanRefusedError         the child kept its work, nothing was merged
         BudgetExceededError
           PlanBudgetExceededError
+        UnpricedModelError
       ApprovalPendingError          nothing was executed, a person is asked
       IsolationUnavailableError     nothing was executed
       ToolFailedError               something may have happened, inside the cell
+        ModelFailedError            nothing happened; the request may have been billed
       PlanBusyError                 nothing was executed, the plan has an owner
       PlanCancelledError            nothing further is executed
       MergeRefusedError             the subplan ran, the parent is unchanged
@@ -32,10 +34,11 @@ case, without a full stop, on one line. Every error survives pickling.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
+# No typing: it is what a cold cell would wait for.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import ClassVar
 
 
 def _rebuild(cls: Callable[..., CleverAgentsError], facts: dict[str, object]) -> CleverAgentsError:
@@ -262,6 +265,21 @@ class PlanBudgetExceededError(BudgetExceededError):
     code = "plan_budget_exceeded"
 
 
+class UnpricedModelError(RefusalError):
+    """A cost limit is in force, and nobody says what the model costs; nothing was sent."""
+
+    code = "unpriced_model"
+    exit_code = 4
+
+    def __init__(self, *, model: str) -> None:
+        super().__init__(
+            f"model {model!r} has no price, and a cost limit is in force: add"
+            f' prices."{model}" to the settings, or limit tokens in place of money',
+            model=model,
+        )
+        self.model = model
+
+
 class ApprovalPendingError(CleverAgentsError):
     """A call waits for a person; nothing was executed and nothing is held."""
 
@@ -302,6 +320,39 @@ class ToolFailedError(CleverAgentsError):
         super().__init__(f"{tool_name} failed: {reason}", tool_name=tool_name, reason=reason)
         self.tool_name = tool_name
         self.reason = reason
+
+
+class ModelFailedError(ToolFailedError):
+    """A model gave no answer, or none that can be read.
+
+    ``kind`` says what may help: another model (``overloaded``, ``outage``), a
+    shorter conversation (``too_long``), the same again (``bad_reply``,
+    ``timed_out``, ``interrupted``) or nothing (``unauthorised``,
+    ``refused_by_provider``, ``cancelled``).
+    """
+
+    code = "model_failed"
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        reason: str,
+        retry_after_s: float | None = None,
+        is_billed: bool = False,
+    ) -> None:
+        super().__init__(tool_name="model_request", reason=reason)
+        self._facts = {
+            "kind": kind,
+            "reason": reason,
+            "retry_after_s": retry_after_s,
+            "is_billed": is_billed,
+        }
+        self.kind = kind
+        self.retry_after_s = retry_after_s
+        """What the provider asked for, in seconds."""
+        self.is_billed = is_billed
+        """Whether the provider may have counted the request: then its worst case is booked."""
 
 
 class PlanBusyError(CleverAgentsError):

@@ -53,6 +53,9 @@ BREACHES: dict[str, tuple[str, str, str]] = {
         "cleveragents.policy.path_rule",
     ),
     "one-http-door": ("runtime/cost_tracker.py", "import httpx", "cleveragents.runtime"),
+    "one-model-door": ("runtime/tool_registry.py", "import pydantic_ai", "cleveragents.runtime"),
+    "one-provider-door": ("runtime/approval.py", "import openai", "cleveragents.runtime"),
+    "one-mcp-door": ("plans/watch.py", "import mcp", "cleveragents.plans.watch"),
     "a-person-types": ("plans/watch.py", "import click", "cleveragents.plans.watch"),
     "front-door": ("record/entry.py", "import cleveragents", "cleveragents.record.entry"),
 }

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cleveragents.boundary.cell import Cell
+    from cleveragents.boundary.warm_cell import WarmCell
 
 __all__ = ["the_house"]
 
@@ -293,29 +294,61 @@ def test_nothing_survives_a_sigkill_of_the_host(the_house: House, kind: str) -> 
 
 def test_the_thread_that_asked_for_a_cell_may_end(the_house: House) -> None:
     made: list[Cell] = []
+    warm: list[WarmCell] = []
+    spec = the_house.spec("copy")
     for work in (
         lambda: made.append(the_house.launcher.start(the_house.spec("copy"))),
-        lambda: the_house.launcher.warm(the_house.spec("copy")),
+        lambda: warm.append(the_house.launcher.warm(spec)),
     ):
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
     gc.collect()
-    assert made[0].call("read_file", {"path": "mine.txt"})["text"] == "mine\n"
-    made[0].close()
+    for cell in (*made, warm[0].take(spec.digest())):
+        assert cell is not None
+        assert cell.call("read_file", {"path": "mine.txt"})["text"] == "mine\n"
+        cell.close()
 
 
-def test_a_warm_cell_serves_the_equal_spec_and_only_it(the_house: House) -> None:
+def test_a_warm_cell_serves_the_equal_spec_and_once(the_house: House) -> None:
     spec = the_house.spec("overlay")
-    the_house.launcher.warm(spec)
-    the_house.launcher.warm(spec)
-    other = the_house.launcher.start(replace(spec, write=()))
-    other.close()
-    cell = the_house.launcher.start(spec)
+    warm = the_house.launcher.warm(spec)
+    cell = warm.take(replace(spec).digest())
+    assert cell is not None
     try:
         assert cell.call("read_file", {"path": "mine.txt"})["text"] == "mine\n"
+        assert warm.take(spec.digest()) is None
+        warm.close()
+        assert cell.alive
     finally:
         cell.close()
+
+
+def test_a_warm_cell_for_another_spec_is_ended_and_not_given(the_house: House) -> None:
+    spec = the_house.spec("overlay")
+    before = bubblewraps()
+    warm = the_house.launcher.warm(spec)
+    assert bubblewraps() != before
+    assert warm.take(replace(spec, write=()).digest()) is None
+    assert bubblewraps() == before
+    assert warm.take(spec.digest()) is None
+
+
+def test_a_warm_cell_that_has_died_is_not_given(the_house: House) -> None:
+    spec = the_house.spec("copy")
+    before = set(bubblewraps())
+    warm = the_house.launcher.warm(spec)
+    # The outer one: what it made ends with it.
+    outside = min(set(bubblewraps()) - before)
+    os.kill(outside, signal.SIGKILL)
+    os.waitid(os.P_PID, outside, os.WEXITED | os.WNOWAIT)
+    assert warm.take(spec.digest()) is None
+    assert set(bubblewraps()) == before
+
+
+def test_a_program_is_not_started_in_advance(the_house: House) -> None:
+    with pytest.raises(ConfigurationError, match="when its plan begins"):
+        the_house.launcher.warm(replace(the_house.spec("copy"), command=("true",)))
 
 
 def test_cells_leave_no_process_mount_descriptor_or_directory(the_house: House) -> None:
@@ -325,8 +358,9 @@ def test_cells_leave_no_process_mount_descriptor_or_directory(the_house: House) 
     before = bubblewraps()
     listing = sorted(path.name for path in the_house.root.iterdir())
     for _ in range(5):
-        the_house.launcher.warm(spec)
-        cell = the_house.launcher.start(spec)
+        the_house.launcher.warm(spec).close()
+        cell = the_house.launcher.warm(spec).take(spec.digest())
+        assert cell is not None
         cell.call("read_file", {"path": "mine.txt"})
         cell.close()
     assert Path("/proc/self/mounts").read_text() == mounts
@@ -413,7 +447,8 @@ def test_without_a_wall_nothing_is_called_verified() -> None:
 
 def test_without_a_wall_an_overlay_and_a_program_are_refused(the_house: House) -> None:
     launcher = UnconfinedLauncher()
-    launcher.warm(the_house.spec("copy"))
+    with pytest.raises(IsolationUnavailableError, match="never runs without"):
+        launcher.warm(the_house.spec("copy"))
     with pytest.raises(ConfigurationError, match="overlay"):
         launcher.start(the_house.spec("overlay"))
     with pytest.raises(ConfigurationError, match="program"):

@@ -16,7 +16,6 @@ from cleveragents.boundary import (
 )
 from cleveragents.boundary.canary import Canary
 from cleveragents.boundary.drain import Drain
-from cleveragents.boundary.slot import SlotPool
 from cleveragents.boundary.spawner import NotDeadError, Process, Program, Spawner, ask
 
 
@@ -120,19 +119,6 @@ def test_the_drain_keeps_the_end_of_each_stream() -> None:
         os.close(writing)
     assert all(tail.wait_end(10) for tail in tails)
     assert [tail.text() for tail in tails] == ["aaaaaend \ufffd", "bbbbbend \ufffd"]
-
-
-def test_a_pool_keeps_a_few_and_ends_the_others() -> None:
-    ended: list[str] = []
-    pool: SlotPool[str] = SlotPool(size=2, end=ended.append)
-    for digest in ("a", "b", "a", "c"):
-        pool.put(digest, digest + str(len(ended)))
-    assert ended == ["a0", "b0"]
-    assert pool.has("a")
-    assert pool.take("a") == "a0"
-    assert pool.take("a") is None
-    pool.close()
-    assert ended == ["a0", "b0", "c1"]
 
 
 def test_a_canary_is_up_for_as_long_as_its_launcher(tmp_path: Path) -> None:

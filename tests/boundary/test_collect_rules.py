@@ -65,6 +65,20 @@ def test_a_name_that_is_dangerous_somewhere_is_refused(
     assert part in next(iter(found.values()))
 
 
+@pytest.mark.parametrize("overlay", [True, False])
+def test_two_new_names_that_differ_by_case_only_are_refused(scene: Scene, *, overlay: bool) -> None:
+    files: dict[str, bytes | str | None] = {
+        "new/TWIN": "x",
+        "new/twin": "x",
+        "p/Q/r": "x",
+        "p/q/s": "x",
+    }
+    assert refused(scene, files, overlay=overlay) == {
+        "new/twin": "it differs from 'new/TWIN' by letter case only",
+        "p/q/s": "it differs from 'p/Q' by letter case only",
+    }
+
+
 def test_a_fine_name_beside_it_comes_back(scene: Scene) -> None:
     assert refused(scene, {"fine": "x", "ünï/ö.md": "x", ".gitattributes": "", "docs/y": ""}) == {}
 

@@ -21,12 +21,12 @@ from cleveragents.boundary.beneath_host import (
     opened,
     parent_of,
     read_all,
-    remove_tree,
     set_mode,
     stat_beneath,
     sync_filesystem,
     walk_open,
 )
+from cleveragents.boundary.tree_removal import remove_tree
 from tests.boundary.tree_scene import fill
 
 if TYPE_CHECKING:

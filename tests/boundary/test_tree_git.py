@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from cleveragents.boundary.blob_writer import blob_id
 from cleveragents.boundary.git import Git, IndexRefusedError
 from cleveragents.boundary.git_answer import Stage, TreeEntry, file_mode
+from cleveragents.boundary.tree_merge import merge_apart
 from cleveragents.errors import ConfigurationError, RecordError
 from cleveragents.terms.proposal import FileChange
 from tests.boundary.tree_scene import Files, Scene, listed
@@ -338,3 +340,146 @@ def test_deleting_what_is_not_there_changes_nothing(scene: Scene) -> None:
     everything = [FileChange("d/a", "deleted", None, None)]
     assert listed(scene, scene.git.update_tree(tree, everything)) == {}
     assert scene.git.update_tree(tree, []) == tree
+
+
+MERGE_NAMES = ("a", "b", "d/a", "d/b", "d/e/a", "e/a", "x")
+TEXTS = ("1\n2\n3\n4\n5\n6\n7\n8\n", "1\n2\n3\n4\n5\n6\n7\nq\n", "another\n")
+SOME_FILES = st.dictionaries(st.sampled_from(MERGE_NAMES), st.sampled_from(TEXTS), max_size=5)
+
+
+def made_of(git: Git, files: dict[str, str]) -> str:
+    blobs = git.write_blobs(text.encode() for text in files.values())
+    entries = zip(files, blobs, strict=True)
+    return git.tree_from_entries(TreeEntry(path, "100644", blob) for path, blob in entries)
+
+
+@given(base=SOME_FILES, ours=SOME_FILES, theirs=SOME_FILES)
+def test_a_merge_is_gits_own(
+    git: Git, base: dict[str, str], ours: dict[str, str], theirs: dict[str, str]
+) -> None:
+    trees = [made_of(git, files) for files in (base, ours, theirs)]
+    said = git.merge(trees[0], trees[1], trees[2])
+    root = git._commit(trees[0])
+    sides = [git._commit(tree, root) for tree in trees[1:]]
+    done = subprocess.run(
+        [*git._command(("merge-tree", "--write-tree", "-z")), *sides],
+        capture_output=True,
+        check=False,
+        env={"GIT_DIR": str(git.git_dir), "PATH": os.environ["PATH"]},
+    )
+    assert said.tree == done.stdout.split(b"\0")[0].decode()
+    if said.is_apart:
+        assert git.changes(trees[1], said.tree) == git.changes(trees[0], trees[2])
+    assert said.is_clean == (done.returncode == 0)
+
+
+def test_a_merge_of_what_is_apart_needs_no_process(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = {f"d{at}/f": str(at) for at in range(4)}
+    trees = [
+        scene.tree(base),
+        scene.tree({**base, "d0/f": "mine", "new/a": "1"}),
+        scene.tree({**{p: t for p, t in base.items() if p != "d2/f"}, "d1/f": "yours"}),
+    ]
+    merged = scene.tree({"d0/f": "mine", "d1/f": "yours", "d3/f": "3", "new/a": "1"})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    assert scene.git.merge(*trees).tree == merged
+    assert [(one.path, one.kind) for one in scene.git.changes(trees[1], merged)] == [
+        ("d1/f", "modified"),
+        ("d2/f", "deleted"),
+    ]
+
+
+def test_a_file_that_both_moved_elsewhere_is_a_conflict(scene: Scene) -> None:
+    text = "one\ntwo\nthree\nfour\n"
+    outcome = scene.git.merge(
+        scene.tree({"d/a": text, "k": ""}),
+        scene.tree({"d/b": text, "k": ""}),
+        scene.tree({"d/c": text, "k": ""}),
+    )
+    assert not outcome.is_clean
+
+
+def test_a_damaged_object_is_a_record_error(scene: Scene) -> None:
+    tree, other = scene.tree({"d/a": "1"}), scene.tree({"d/a": "2"})
+    place = scene.git.objects / other[:2] / other[2:]
+    whole = place.read_bytes()
+    for damaged, said in (
+        (b"", "damaged"),
+        (whole[:-4], "damaged"),
+        (zlib.compress(b"tree 3\0abc"), "another one's"),
+    ):
+        place.chmod(0o644)
+        place.write_bytes(damaged)
+        with pytest.raises(RecordError, match=said):
+            scene.git.changes(tree, other)
+
+
+@given(st.binary(max_size=3000))
+def test_sizes_of_loose_blobs_are_read_from_their_beginning(git: Git, data: bytes) -> None:
+    tree = made_of(git, {"a": "1"})
+    (blob,) = git.write_blobs([data])
+    after = git.update_tree(tree, [FileChange("b", "added", "100644", blob)])
+    assert [one.size for one in git.changes(tree, after)] == [len(data)]
+
+
+def test_an_object_of_another_kind_is_a_record_error(scene: Scene) -> None:
+    (blob,) = scene.git.write_blobs([b"x"])
+    with pytest.raises(RecordError, match="it is no tree"):
+        scene.git.changes(scene.tree({"a": "1"}), blob)
+    with pytest.raises(RecordError, match="missing"):
+        scene.git.update_tree(
+            scene.tree({"a": "1"}),
+            [FileChange("b", "added", "100644", scene.tree({"a": "1"}))],
+        )
+
+
+def test_a_side_that_changed_nothing_gives_the_other_one(scene: Scene) -> None:
+    base, changed = scene.tree({"d/a": "1", "b": "1"}), scene.tree({"d/a": "2", "b": "1"})
+
+    def merged(ours: str, theirs: str) -> str | None:
+        with scene.git.object_reader() as objects:
+            return merge_apart(
+                base, ours, theirs, read_tree=objects.read_tree, write_tree=lambda _: "0" * 40
+            )
+
+    assert merged(changed, base) == merged(base, changed) == changed
+    assert merged(changed, changed) is None
+
+
+def test_an_object_that_cannot_be_read_is_a_record_error(scene: Scene) -> None:
+    tree = scene.tree({"a": "1"})
+    (blob,) = scene.git.write_blobs([b"x"])
+    change = FileChange("b", "added", "100644", blob)
+    place = scene.git.objects / blob[:2] / blob[2:]
+    place.chmod(0o644)
+    place.write_bytes(zlib.compress(b"no header at all" * 8))
+    with pytest.raises(RecordError, match="it has no header"):
+        scene.git.update_tree(tree, [change])
+    place.write_bytes(b"not packed")
+    with pytest.raises(RecordError, match="is damaged"):
+        scene.git.update_tree(tree, [change])
+    place.unlink()
+    place.mkdir()
+    for ask in (
+        lambda: scene.git.read_blobs([blob]),
+        lambda: scene.git.update_tree(tree, [change]),
+    ):
+        with pytest.raises(RecordError, match="is damaged"):
+            ask()
+
+
+def test_trees_that_are_packed_are_read_by_git(scene: Scene) -> None:
+    before, after = scene.tree({"d/a": "1", "b": "1"}), scene.tree({"d/a": "2", "b": "1"})
+    scene.git.run("update-ref", "refs/heads/kept", scene.git._commit(before))
+    scene.git.run("update-ref", "refs/heads/too", scene.git._commit(after))
+    scene.git.run("repack", "-a", "-d", "-q")
+    scene.git.run("prune-packed")
+    assert not (scene.git.objects / before[:2] / before[2:]).exists()
+    assert [one.path for one in scene.git.changes(before, after)] == ["d/a"]

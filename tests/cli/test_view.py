@@ -144,7 +144,7 @@ def test_explain_says_rule_and_profile_of_every_call() -> None:
     for part in ("note  write_file  denied", "effects", "read-only", "network", "200 more"):
         assert part in text
     assert "also refused by write of narrow: only docs/" in text
-    assert "no call has been decided yet" in shown(plan_view.explain_page, calls=[])
+    assert "nothing has been decided yet" in shown(plan_view.explain_page, calls=[])
 
 
 def test_a_profile_shows_lists_warnings_and_tools() -> None:
@@ -260,5 +260,5 @@ def test_facts_of_a_wrong_shape_are_absent() -> None:
 
 def test_what_is_no_call_is_not_shown_as_one() -> None:
     calls = [{"call_id": "apply", "status": "running"}]
-    assert "no call has been decided yet" in shown(plan_view.explain_page, calls=calls)
+    assert "nothing has been decided yet" in shown(plan_view.explain_page, calls=calls)
     assert "apply" not in shown(plan_view.tree_page, name="n", calls=calls)

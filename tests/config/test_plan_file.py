@@ -249,8 +249,18 @@ def test_a_malformed_step_is_one_sentence(step: str, sentence: str) -> None:
             "actor.kind: 'robot' is not one of script, llm, program",
         ),
         ("{delegate: {}, actor: {}}", "actor: the key 'kind' is missing"),
-        ("{delegate: {}, actor: {kind: llm, model: m}}", "an actor of kind 'llm' needs a 'goal'"),
-        ("{delegate: {}, goal: g, actor: {kind: llm}}", "actor: the key 'model' is missing"),
+        (
+            '{delegate: {}, actor: {kind: llm, model: "openai:m"}}',
+            "an actor of kind 'llm' needs a 'goal'",
+        ),
+        (
+            "{delegate: {}, goal: g, actor: {kind: llm, credential: K}}",
+            "'base_url' and 'credential' belong to a 'model'",
+        ),
+        (
+            "{delegate: {}, goal: g, actor: {kind: llm, model: gpt-5}}",
+            "'gpt-5' cannot be a model",
+        ),
         ("{delegate: {}, actor: {kind: llm, command: [a]}}", "actor.command: unknown key"),
         ("{delegate: {}, actor: {kind: program, model: m}}", "actor.model: unknown key"),
         ("{delegate: {}, actor: {kind: program}}", "actor: the key 'command' is missing"),
@@ -262,11 +272,11 @@ def test_a_malformed_step_is_one_sentence(step: str, sentence: str) -> None:
             "subplan.steps: an actor of kind 'program' has no steps",
         ),
         (
-            "{delegate: {}, goal: g, actor: {kind: llm, model: m, base_url: ftp://x}}",
+            '{delegate: {}, goal: g, actor: {kind: llm, model: "openai:m", base_url: ftp://x}}',
             "'ftp://x' cannot be a base URL",
         ),
         (
-            "{delegate: {}, goal: g, actor: {kind: llm, model: m, credential: a-b}}",
+            '{delegate: {}, goal: g, actor: {kind: llm, model: "openai:m", credential: a-b}}',
             "'a-b' cannot be the name of a credential",
         ),
     ],
@@ -415,7 +425,12 @@ def test_the_arguments_of_a_spawn_call_are_data() -> None:
             "goal": "explain ${{ secrets.X }}",
             "delegate": {"tools": ["read_file"], "where": {"read_file": {"maxProperties": 2}}},
             "inputs": {"code": "${{ steps.nothing.text }}", "n": None},
-            "actor": {"kind": "llm", "model": "m", "base_url": "http://x/v1", "credential": "K"},
+            "actor": {
+                "kind": "llm",
+                "model": "openai:m",
+                "base_url": "http://x/v1",
+                "credential": "K",
+            },
             "outputs": {"o": {"type": "string"}},
             "merge_strategy": "last_wins",
         }
@@ -462,10 +477,17 @@ def test_an_inline_profile_is_stored_as_it_was_understood() -> None:
 
 
 def test_a_plan_of_a_model_is_read() -> None:
-    text = "{name: p, goal: write it, actor: {kind: llm, model: m}}"
+    text = '{name: p, goal: write it, actor: {kind: llm, model: "openai:m"}}'
     plan = parse_plan(_mapping(text), name="p", base=Path())
     assert plan.definition.actor.kind == "llm"
     assert plan_from_stored(plan.raw) == plan.definition
+    lent = "{name: p, goal: write it, actor: {kind: llm}, outputs: {t: {type: string}}}"
+    found = parse_plan(_mapping(lent), name="p", base=Path())
+    assert (found.definition.actor.model, dict(found.definition.outputs["t"])) == (
+        "",
+        {"type": "string"},
+    )
+    assert plan_from_stored(found.raw) == found.definition
     script = "{name: p, actor: {kind: script}, steps: [{tool: a}]}"
     assert parse_plan(_mapping(script), name="p", base=Path()).definition.actor == ActorDefinition()
 

@@ -13,6 +13,8 @@ from cleveragents.config.settings import KEYS, Settings, home_directory, load_se
 from cleveragents.errors import ConfigurationError
 from cleveragents.policy.profile import SafetyProfile
 from cleveragents.terms.cost import Limits
+from cleveragents.terms.model import ModelEndpoint
+from cleveragents.terms.model_limit import RateLimit, TokenPrice
 
 
 def settings(home: Path, toml: str = "", **environ: str) -> Settings:
@@ -61,6 +63,23 @@ def test_every_setting_can_be_written_in_the_file(tmp_path: Path) -> None:
         workspace_mb = 100
         timeout_s = 30
         cell_root = "/srv/cells"
+        model = "openai:gpt-5-mini"
+        model_base_url = "http://127.0.0.1:8080/v1"
+        model_credential = "API_KEY"
+        fallback_models = ["anthropic:claude-opus-5", {model = "ollama:qwen3", base_url = "http://10.0.0.1:11434/v1"}]
+        max_output_tokens = 1000
+        context_tokens = 50000
+        max_turns = 10
+        max_refusals_in_a_row = 2
+        model_timeout_s = 60
+        [prices."openai:gpt-5-mini"]
+        input = 0.25
+        cached = 0.03
+        output = 2.00
+        date = 2026-10-01
+        [rate_limits.openai]
+        requests_per_minute = 60
+        tokens_per_minute = 90000
         [budget_per_plan]
         max_cost_usd = 0.10
         [budget_per_day]
@@ -92,6 +111,20 @@ def test_every_setting_can_be_written_in_the_file(tmp_path: Path) -> None:
         workspace_mb=100,
         timeout_s=30,
         cell_root="/srv/cells",
+        model="openai:gpt-5-mini",
+        model_base_url="http://127.0.0.1:8080/v1",
+        model_credential="API_KEY",
+        fallback_models=(
+            ModelEndpoint("anthropic:claude-opus-5"),
+            ModelEndpoint("ollama:qwen3", "http://10.0.0.1:11434/v1"),
+        ),
+        prices={"openai:gpt-5-mini": TokenPrice(250_000, 2_000_000, 30_000, "2026-10-01")},
+        rate_limits={"openai": RateLimit(60, 90_000)},
+        max_output_tokens=1000,
+        context_tokens=50_000,
+        max_turns=10,
+        max_refusals_in_a_row=2,
+        model_timeout_s=60,
     )
 
 
@@ -113,6 +146,18 @@ def test_every_setting_can_be_written_in_the_environment(tmp_path: Path) -> None
         "WORKSPACE_MB": "10",
         "TIMEOUT_S": "5",
         "CELL_ROOT": "/srv/cells",
+        "MODEL": "openai:gpt-5-mini",
+        "MODEL_BASE_URL": "https://host/v1",
+        "MODEL_CREDENTIAL": "KEY",
+        "FALLBACK_MODELS": "openai:a, anthropic:b",
+        "PRICES": "{'openai:m': {input: 1, output: 0.000001, date: 2026-10-01}}",
+        "RATE_LIMITS": "{google: {tokens_per_minute: 5}}",
+        "MAX_OUTPUT_TOKENS": "16",
+        "CONTEXT_TOKENS": "1000",
+        "MAX_TURNS": "1",
+        "MAX_REFUSALS_IN_A_ROW": "1",
+        "MODEL_TIMEOUT_S": "1",
+        "MCP_SERVERS": "[a.json, /b.json]",
     }
     assert {key.upper() for key in KEYS} == set(written)
     found = settings(tmp_path, **written)
@@ -133,6 +178,18 @@ def test_every_setting_can_be_written_in_the_environment(tmp_path: Path) -> None
         workspace_mb=10,
         timeout_s=5,
         cell_root="/srv/cells",
+        model="openai:gpt-5-mini",
+        model_base_url="https://host/v1",
+        model_credential="KEY",
+        fallback_models=(ModelEndpoint("openai:a"), ModelEndpoint("anthropic:b")),
+        prices={"openai:m": TokenPrice(1_000_000, 1, 1_000_000, "2026-10-01")},
+        rate_limits={"google": RateLimit(tokens_per_minute=5)},
+        max_output_tokens=16,
+        context_tokens=1000,
+        max_turns=1,
+        max_refusals_in_a_row=1,
+        model_timeout_s=1,
+        mcp_servers=("a.json", "/b.json"),
     )
 
 
@@ -209,6 +266,36 @@ def test_a_path_in_a_variable_is_relative_to_the_directory_one_is_in(tmp_path: P
             "mysql://me:secret@x/y",
             "CLEVERAGENTS_DATABASE_URL: is no database that can",
         ),
+        ("MODEL", "gpt-5", "CLEVERAGENTS_MODEL: 'gpt-5' names no provider; write provider:name"),
+        ("MODEL", "opnai:gpt-5", "no model provider is named 'opnai'; did you mean 'openai'?"),
+        ("MODEL", "openai:", "'openai:' cannot be the name of a model"),
+        ("MODEL", "openai:a b", "'openai:a b' cannot be the name of a model"),
+        ("MODEL_BASE_URL", "ftp://x/v1", "CLEVERAGENTS_MODEL_BASE_URL: the URL is not of the form"),
+        ("MODEL_BASE_URL", "https://me:secret@x/v1", "holds user information"),
+        ("MODEL_CREDENTIAL", "my key", "'my key' cannot be the name of a credential"),
+        ("FALLBACK_MODELS", "openai:a,,openai:b", "'' names no provider"),
+        ("FALLBACK_MODELS", "[{base_url: 'http://x'}]", "[0]: the key 'model' is missing"),
+        ("FALLBACK_MODELS", "[{model: 'openai:a', url: x}]", "[0].url: unknown key, known: "),
+        ("FALLBACK_MODELS", "5", "expected a list, found the number 5"),
+        ("PRICES", "{'openai:m': {input: -1, output: 1}}", "input: an amount cannot be negative"),
+        ("PRICES", "{'openai:m': {input: .nan, output: 1}}", "is not a number that can be used"),
+        ("PRICES", "{'openai:m': {input: 1, output: 2000000000}}", "cannot exceed 1000000000"),
+        ("PRICES", "{'openai:m': {input: 0.1234567, output: 1}}", "has at most 6 decimals"),
+        ("PRICES", "{'openai:m': {input: 1, output: 1, eur: 1}}", "eur: unknown key, known: "),
+        ("PRICES", "{'openai:m': {input: 1}}", "the key 'output' is missing"),
+        ("PRICES", "{'openai:m': {input: one, output: 1}}", "'one' is no amount of dollars"),
+        ("PRICES", "{'openai:m': {input: 1, output: 1, date: 2026-13-01}}", "'2026-13-01' is no d"),
+        ("PRICES", "{'openai:m': {input: 1, output: 1, date: soon}}", "'soon' is no date"),
+        ("PRICES", "{gpt: {input: 1, output: 1}}", "'gpt' names no provider"),
+        ("RATE_LIMITS", "{opena: {requests_per_minute: 1}}", "did you mean 'openai'?"),
+        ("RATE_LIMITS", "{openai: {requests_per_minute: 0}}", "0 is not between 1 and"),
+        ("RATE_LIMITS", "{openai: {}}", "limits nothing; give requests_per_minute or tokens_per"),
+        ("RATE_LIMITS", "{openai: {rpm: 5}}", "openai.rpm: unknown key, known: "),
+        ("MAX_OUTPUT_TOKENS", "1", "1 is not between 16 and"),
+        ("CONTEXT_TOKENS", "10", "10 is not between 1000 and"),
+        ("MAX_TURNS", "0", "0 is not between 1 and"),
+        ("MAX_REFUSALS_IN_A_ROW", "0", "0 is not between 1 and"),
+        ("MODEL_TIMEOUT_S", "0.5", "expected a whole number, found the number 0.5"),
     ],
 )
 def test_a_wrong_variable_is_one_sentence(

@@ -7,6 +7,8 @@ from typing import Final
 from tests.laws.mutation import Mutation
 
 _TESTS: Final = ("tests/laws/test_door.py", "tests/runtime/test_tool_runtime.py")
+_CONNECT_TESTS: Final = ("tests/network/test_connect.py",)
+_MODEL_TESTS: Final = ("tests/runtime/test_ask_model.py",)
 
 CHECKS: Final = (
     Mutation(
@@ -17,6 +19,79 @@ CHECKS: Final = (
         statement="if isinstance(decision, Denied)",
         replacement="decision = Allowed(rule='')",
         tests=_TESTS,
+    ),
+    Mutation(
+        law="1 one door",
+        name="a model that was not lent needs its host and its credential",
+        module="runtime/tool_runtime.py",
+        function="ToolRuntime.ask_model",
+        statement="if ask.endpoint not in context.endpoints",
+        tests=_MODEL_TESTS,
+    ),
+    Mutation(
+        law="1 one door",
+        name="a request that the gate denies is refused",
+        module="runtime/tool_runtime.py",
+        function="ToolRuntime.ask_model",
+        statement="if isinstance(decision, Denied)",
+        tests=_MODEL_TESTS,
+    ),
+    Mutation(
+        law="4 written before done",
+        name="an answered request is answered from the record",
+        module="runtime/tool_runtime.py",
+        function="ToolRuntime.ask_model",
+        statement="if trace.outcome is not None",
+        tests=_MODEL_TESTS,
+    ),
+    Mutation(
+        law="5 held before spent",
+        name="a request that was cut off is booked at its worst",
+        module="runtime/tool_runtime.py",
+        function="ToolRuntime.ask_model",
+        statement="if trace.is_unfinished",
+        tests=_MODEL_TESTS,
+    ),
+    Mutation(
+        law="5 held before spent",
+        name="the worst case of a request is held before it is sent",
+        module="runtime/tool_runtime.py",
+        function="ToolRuntime.ask_model",
+        statement="asked = asked._replace(worst=worst)",
+        tests=_MODEL_TESTS,
+    ),
+    Mutation(
+        law="5 held before spent",
+        name="a model without a price is refused under a cost limit",
+        module="runtime/model_desk.py",
+        function="ModelDesk.worst",
+        statement="if price is None",
+        tests=_MODEL_TESTS,
+    ),
+    Mutation(
+        law="8 secrets stay home",
+        name="a key goes only to hosts that its declaration names",
+        module="runtime/model_desk.py",
+        function="ModelDesk._secret",
+        statement="if not credential.hosts.admits(host)",
+        tests=_MODEL_TESTS,
+    ),
+    Mutation(
+        law="1 one door",
+        name="a connection that the gate denies is not made",
+        module="runtime/tool_runtime.py",
+        function="ToolRuntime.connect",
+        statement="if isinstance(decision, Denied)",
+        tests=_CONNECT_TESTS,
+    ),
+    Mutation(
+        law="5 held before spent",
+        name="a connection counts as a call before it is made",
+        module="runtime/tool_runtime.py",
+        function="ToolRuntime.connect",
+        statement="held = self._decide(asked, decision",
+        replacement="held = False",
+        tests=_CONNECT_TESTS,
     ),
     Mutation(
         law="7 fail closed",

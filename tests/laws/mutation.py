@@ -109,7 +109,7 @@ def _copy(place: Path) -> Path:
     """Copy what the tests need, so that neither is changed under the other; give the source."""
     # The cell of an ordinary user must be able to pass.
     place.chmod(0o755)
-    for name in ("src", "tests", "features", "docs", "examples"):
+    for name in ("src", "tests", "features", "docs", "examples", "robot"):
         shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", place)
     return place / "src"

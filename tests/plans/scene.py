@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cleveragents.boundary import orphan
 from tests.cli.command_line import make_invocation, say
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -355,6 +356,8 @@ def scene_for(*, is_ordinary: bool = False, is_inside: bool = False) -> Iterator
     try:
         with closing(Scene(place, is_ordinary=is_ordinary, is_inside=is_inside)) as scene:
             yield scene
+            # What a host left that was killed while it started a cell, the next command ends.
+            orphan.sweep(scene.cells)
         wait_until(lambda: not processes_of(place), "the end of every process of the place")
     finally:
         shutil.rmtree(place)

@@ -97,7 +97,7 @@ class Desk:
 
     def plan(self, plan_id: str = ROOT, *, root_id: str = ROOT, **columns: object) -> PlanRow:
         """Start a plan the way the lifecycle does."""
-        definition = {"name": plan_id, "steps": []}
+        definition = {"name": plan_id, "steps": columns.pop("steps", [])}
         profiles = [{"name": "read-only"}]
         row = PlanRow(
             plan_id=plan_id,

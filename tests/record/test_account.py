@@ -100,6 +100,63 @@ def test_the_whole_chain_holds_or_none_of_it(any_desk: Desk) -> None:
     book.reserve(chain[:2], ONE, "child/3")
 
 
+def test_who_has_room_for_one_is_not_blamed_for_who_has_none(any_desk: Desk) -> None:
+    book = any_desk.accounts
+    book.ensure("plan:a", Limits(tool_calls=1))
+    book.ensure("plan:root", Limits(tool_calls=5))
+    book.ensure("session:s", Limits(tool_calls=2))
+    book.reserve(("plan:root", "session:s"), ONE, "root/1")
+    book.settle("root/1", ONE)
+    book.reserve(("plan:root", "session:s"), ONE, "root/2")
+    said = "tool call limit of session s is 2: 1 spent, 1 held, 1 asked"
+    with pytest.raises(BudgetExceededError, match=said):
+        book.reserve(("plan:a", "plan:root", "session:s"), ONE, "a/1")
+    assert book.snapshot("plan:a").reserved == Amount()
+    assert book.snapshot("plan:root").reserved == ONE
+    assert any_desk.store.execute("SELECT id FROM reservation") == [("root/2",)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "used", "said"),
+    [
+        (Limits(cost_microusd=100), Amount(cost_microusd=90), "0.00009 USD of the cost limit"),
+        (Limits(tokens=100), Amount(input_tokens=90), "90 of the token limit"),
+        (Limits(tokens=100), Amount(input_tokens=1, output_tokens=89), "90 of the token limit"),
+        (Limits(requests=10), Amount(requests=9), "9 of the request limit"),
+        (Limits(tool_calls=10), Amount(tool_calls=9), "9 of the tool call limit"),
+        (Limits(seconds=10), Amount(milliseconds=9000), "9 s of the time limit"),
+    ],
+)
+def test_each_limit_that_is_nearly_spent_is_told(
+    any_desk: Desk, limits: Limits, used: Amount, said: str
+) -> None:
+    book = any_desk.accounts
+    chain = ("plan:a", "session:s")
+    book.ensure("plan:a")
+    book.ensure("session:s", limits)
+    book.reserve(chain, Amount(), "a/1")
+    told = book.settle("a/1", used).crossings
+    assert [one.text.startswith(f"{said} of session s") for one in told] == [True]
+    book.reserve(("plan:a",), Amount(), "a/2")
+    assert book.settle("a/2", used).crossings == ()
+
+
+def test_a_longer_chain_needs_no_more_statements() -> None:
+    counts = []
+    for length in (2, 5):
+        store, said = _traced()
+        book = AccountBook(store)
+        chain = tuple(f"plan:{number}" for number in range(length))
+        for name in chain:
+            book.ensure(name, Limits(cost_microusd=100))
+        said.clear()
+        book.reserve(chain, Amount(cost_microusd=5), "0/1")
+        assert len(book.settle("0/1", Amount(cost_microusd=5)).chain) == length
+        counts.append(len(said))
+        store.close()
+    assert counts[0] == counts[1] <= 12
+
+
 def test_an_account_that_is_not_there_refuses(any_desk: Desk) -> None:
     any_desk.accounts.ensure("plan:a")
     with pytest.raises(RecordError, match="the account plan:b does not exist"):
@@ -328,6 +385,13 @@ class Accounts(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.store.close()
+
+
+def _traced() -> tuple[Store, list[str]]:
+    """A store, and the statements that reach its database."""
+    store, said = _memory(), list[str]()
+    store._engine._connection.set_trace_callback(said.append)  # type: ignore[attr-defined]  # SQLite's own view
+    return store, said
 
 
 def _memory() -> Store:

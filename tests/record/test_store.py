@@ -101,7 +101,7 @@ def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
 
 def test_a_newer_database_is_refused(any_desk: Desk) -> None:
     any_desk.store.change("UPDATE schema_version SET version = 99")
-    with pytest.raises(RecordError, match="is of version 99, this program knows 2; update"):
+    with pytest.raises(RecordError, match="is of version 99, this program knows 3; update"):
         Store.open(any_desk.url)
 
 

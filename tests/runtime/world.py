@@ -20,6 +20,7 @@ from cleveragents.runtime.call_context import CallContext
 from cleveragents.runtime.call_recorder import CallRecorder
 from cleveragents.runtime.cost_tracker import CostTracker
 from cleveragents.runtime.journal import Journal
+from cleveragents.runtime.model_desk import ModelDesk
 from cleveragents.runtime.refusal_desk import RefusalDesk
 from cleveragents.runtime.tool_registry import ToolRegistry
 from cleveragents.runtime.tool_runtime import ToolRuntime
@@ -27,6 +28,7 @@ from cleveragents.terms.call import CallResult, ToolCall
 from cleveragents.terms.interaction import Nobody
 from cleveragents.tools.catalog import BUILT_IN as TOOLS
 from features.doubles.in_memory_hands import InMemoryHands
+from tests.runtime.models_double import ScriptedModels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from cleveragents.policy.grant import Grant
     from cleveragents.record.entry import StoredEntry
     from cleveragents.terms.interaction import ApprovalQuestion, Interaction
+    from cleveragents.terms.model import ModelEndpoint
+    from cleveragents.tools.broker.credential import Credential
 
 PLAN = "01PLAN"
 
@@ -91,6 +95,8 @@ class Setting:
     accounts: tuple[str, ...] = ()
     interaction: Interaction = field(default_factory=Nobody)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    endpoints: frozenset[ModelEndpoint] = frozenset()
+    credentials: Mapping[str, Credential] = field(default_factory=dict)
 
 
 class World:
@@ -119,6 +125,7 @@ class World:
         )
         self.hands = hands or InMemoryHands(files={"a.txt": "one", "docs/b.txt": "two"})
         self.broker = RecordingBroker()
+        self.models = ScriptedModels()
         self.spawner = RecordingSpawner()
         self.accounts = AccountBook(self.store)
         self.approval_book = ApprovalBook(self.log)
@@ -126,7 +133,7 @@ class World:
         recorder = CallRecorder(
             store=self.store,
             log=self.log,
-            tracker=CostTracker(self.accounts),
+            tracker=CostTracker(self.accounts, store=self.store),
             redactor=redactor,
         )
         self.door = ToolRuntime(
@@ -134,6 +141,9 @@ class World:
             refusals=RefusalDesk(recorder),
             desk=ApprovalDesk(self.approval_book, interaction, who="a tester"),
             broker=self.broker,
+            models=ModelDesk(
+                lambda: self.models, book=self.accounts, credentials=setting.credentials
+            ),
             redactor=redactor,
             now_ms=lambda: 0,
             call_timeout_s=5,
@@ -161,6 +171,7 @@ class World:
             hosts=HostRules.parse(("*",)),
             spawner=self.spawner,
             approvals=approvals,
+            endpoints=setting.endpoints,
             accounts=accounts,
             security=security,
         )

@@ -3,7 +3,7 @@
 ``KIND.N`` is just after the Nth entry of a kind is on disk, ``entry.N`` after
 the Nth of any kind; ``receive.N`` in the middle of writing the Nth merge into
 the parent's workspace, ``received.N`` after it; ``freeze.N`` after a layer was
-moved away.
+moved away, ``warm.N`` after a cell was started in advance.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cleveragents.boundary import slot_writer, workspace
+from cleveragents.boundary import launcher, slot_writer, workspace
 from cleveragents.record import log as record_log
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ after(record_log.RecordLog, "append", lambda _, entry, **__: (entry.kind, "entry
 after(slot_writer.SlotWriter, "_put", lambda *_: ("receive",))
 after(workspace.Workspaces, "receive", lambda *_: ("received",))
 after(workspace.Workspaces, "_next_layer", lambda *_: ("freeze",))
+after(launcher.BubblewrapLauncher, "warm", lambda *_: ("warm",))
 sys.argv = ["agents", *sys.argv[2:]]
 
 if __name__ == "__main__":

@@ -23,9 +23,11 @@ from cleveragents.boundary.program_message import (
     Answer,
     Ask,
     Begin,
+    Decide,
     Failed,
     FromProgram,
     Open,
+    Outcome,
     Progress,
     Refused,
     Submit,
@@ -46,6 +48,16 @@ FROM_PROGRAM: st.SearchStrategy[FromProgram] = st.one_of(
     st.builds(Ask, seq=SEQ, tool=TEXT, arguments=OBJECT),
     st.builds(Open, seq=SEQ, resource=TEXT),
     st.builds(Progress, seq=SEQ, text=TEXT),
+    st.builds(
+        Decide,
+        seq=SEQ,
+        question=TEXT,
+        choice=TEXT,
+        alternatives=st.lists(TEXT, max_size=3).map(tuple),
+        reason=TEXT,
+        parent=TEXT,
+    ),
+    st.builds(Outcome, seq=SEQ, decision=TEXT, text=TEXT),
     st.builds(Submit, seq=SEQ, outputs=OBJECT, summary=TEXT),
 )
 TO_PROGRAM: st.SearchStrategy[ToProgram] = st.one_of(
@@ -198,7 +210,9 @@ def test_the_client_speaks_the_protocol(monkeypatch: pytest.MonkeyPatch) -> None
         Failed(seq=4, code="tool_failed", reason="broken"),
         Answer(seq=5, value={"x": 1}),
         Accepted(seq=6),
-        Accepted(seq=7),
+        Answer(seq=7, value={"decision": "d2"}),
+        Accepted(seq=8),
+        Accepted(seq=9),
     ]
     heard: list[FromProgram] = []
 
@@ -225,13 +239,17 @@ def test_the_client_speaks_the_protocol(monkeypatch: pytest.MonkeyPatch) -> None
     assert failed.value.code == "tool_failed"
     assert client.open("file:a") == {"x": 1}
     client.progress("half")
+    assert client.decide("q", "c", alternatives=["a"], reason="r", parent="d1") == "d2"
+    client.conclude("d2", "well")
     client.submit({"o": 1}, "done")
     serving.join()
     with there, pytest.raises((ConnectionError, OSError)):
         client.progress("too late")
-    assert [type(message) for message in heard] == [Begin, Ask, Ask, Ask, Open, Progress, Submit]
+    assert [type(m) for m in heard[:6]] == [Begin, Ask, Ask, Ask, Open, Progress]
     assert heard[1] == Ask(seq=2, tool="read_file", arguments={"path": "p"})
-    assert heard[-1] == Submit(seq=7, outputs={"o": 1}, summary="done")
+    assert heard[6] == Decide(7, "q", "c", alternatives=("a",), reason="r", parent="d1")
+    assert heard[7] == Outcome(8, "d2", "well")
+    assert heard[8] == Submit(seq=9, outputs={"o": 1}, summary="done")
 
 
 def test_the_client_says_when_the_host_is_gone() -> None:

@@ -89,11 +89,17 @@ def session_of(house: House, asked: str | None, workspace: str) -> SessionRow:
 
 
 def chain_of(
-    house: House, plan_id: str, *, session_id: str, limits: Limits, registry: ToolRegistry
+    house: House,
+    plan_id: str,
+    *,
+    session_id: str,
+    limits: Limits,
+    registry: ToolRegistry,
+    has_mind: bool,
 ) -> tuple[str, ...]:
-    """Give the accounts of a root plan; none when nobody limits and no tool has a price."""
+    """Give the accounts of a root plan; none when nobody limits and nothing has a price."""
     per_day = house.settings.budget_per_day
-    has_price = any(spec.cost_microusd for spec in registry.specs.values())
+    has_price = has_mind or any(spec.cost_microusd for spec in registry.specs.values())
     session = f"session:{session_id}"
     is_day = has_price or not per_day.is_unlimited
     is_session = has_price or _is_limited(house, session)
@@ -158,6 +164,7 @@ def amended(
         session_id=charter.session_id,
         limits=limits,
         registry=house.tools_of(charter),
+        has_mind=bool(charter.mind.endpoints),
     )
     # A chain only grows: what an account has counted is not forgotten.
     accounts = accounts or charter.accounts[:1]

@@ -90,7 +90,9 @@ def _shown(house: House, profile: AutomationProfile) -> Answer:
             for name in safety.overlap(one)
         ]
     for tool in profile.approvals:
-        registry.get(tool)
+        # Those of MCP servers are known only when a plan has started them.
+        if "__" not in tool:
+            registry.get(tool)
     unique = list(dict.fromkeys(warnings))
     return Answer({"name": profile.name, "profile": _as_data(profile), "warnings": unique})
 
@@ -139,6 +141,7 @@ def _as_data(profile: AutomationProfile) -> dict[str, object]:
             for name, source in profile.credentials.items()
         },
         "tools": [str(path) for path in profile.tools],
+        "mcp_servers": [str(path) for path in profile.mcp_servers],
         "workspace": {"include": list(profile.included)} if profile.included else {},
     }
     return _present(data)

@@ -45,6 +45,7 @@ def run_plan(
     safety_profile: str | None = None,
     inputs: Mapping[str, str] | None = None,
     max_cost: str | None = None,
+    model: str | None = None,
     apply: bool = False,
     isolation: str | None = None,
     interaction: Interaction | None = None,
@@ -58,6 +59,7 @@ def run_plan(
         safety_profile: A name; can only tighten.
         inputs: Values of declared inputs, as they would be typed.
         max_cost: US dollars.
+        model: Who thinks for its model actor, such as ``openai:gpt-5-mini``.
         apply: Bring the changes into the directory when the plan is complete.
         isolation: ``off-unsafe`` for no wall at all.
         interaction: Who answers questions; nobody by default, so that calls
@@ -75,6 +77,7 @@ def run_plan(
         automation_profile=automation_profile,
         safety_profile=safety_profile,
         max_cost=max_cost,
+        model=model,
         inputs=tuple((inputs or {}).items()),
         apply=apply,
         isolation=isolation,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cleveragents.assembly import server_room
 from cleveragents.assembly.credential_opening import open_credentials
 from cleveragents.boundary.apply import DirectoryApply
 from cleveragents.boundary.cell_spec import CellLimits
@@ -21,6 +22,7 @@ from cleveragents.config.settings import Settings, home_directory, load_settings
 from cleveragents.errors import ConfigurationError, IsolationUnavailableError, RecordError
 from cleveragents.plans.apply import ApplyDesk
 from cleveragents.plans.conflict_book import ConflictBook
+from cleveragents.plans.decision_book import DecisionBook
 from cleveragents.plans.means import Means
 from cleveragents.plans.proposal_book import ProposalBook
 from cleveragents.plans.watch import Watch
@@ -35,6 +37,7 @@ from cleveragents.record.store import Store
 from cleveragents.runtime.approval import ApprovalDesk
 from cleveragents.runtime.call_recorder import CallRecorder
 from cleveragents.runtime.cost_tracker import CostTracker
+from cleveragents.runtime.model_desk import ModelDesk
 from cleveragents.runtime.network_broker import NetworkBroker
 from cleveragents.runtime.refusal_desk import RefusalDesk
 from cleveragents.runtime.tool_registry import ToolRegistry
@@ -44,13 +47,18 @@ from cleveragents.tools.catalog import BUILT_IN
 from cleveragents.tools.own_tool import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from cleveragents.assembly.model_room import ModelRoom
     from cleveragents.boundary.cell import CellLauncher
+    from cleveragents.boundary.cell_spec import LiveMount
+    from cleveragents.boundary.live_owner import LiveFooting
     from cleveragents.config.credential_source import CredentialSource
     from cleveragents.plans.charter import Charter
     from cleveragents.terms.interaction import Interaction
+    from cleveragents.terms.tool import ToolSpec
     from cleveragents.tools.broker.fetch import Fetch
+    from cleveragents.tools.broker.tunnel import Tunnels
 
 ROOT_CELLS = Path("/var/lib/cleveragents/cell")
 """Where root keeps what cells see: passable by the uid that cells run as."""
@@ -159,18 +167,31 @@ class House:
         """Every plan's workspace."""
         return Workspaces(self.trees)
 
-    def registry(self, own_tools: Iterable[Path] = ()) -> ToolRegistry:
-        """The built-in tools, those added by name, and those of the given files.
+    @cached_property
+    def _models(self) -> ModelRoom:
+        from cleveragents.assembly.model_room import ModelRoom  # noqa: PLC0415
+
+        return ModelRoom(self.settings, now_ms=now_ms)
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment that settings and credentials are read from."""
+        return self._environ
+
+    def registry(
+        self, own_tools: Iterable[Path] = (), of_servers: Iterable[ToolSpec] = ()
+    ) -> ToolRegistry:
+        """The built-in tools, those added by name, those of the given files and of MCP servers.
 
         Raises:
             ConfigurationError: A file cannot be read, or a name is taken.
         """
         files = dict.fromkeys([*self.library.tool_files(), *own_tools])
         own = [spec for file in files for spec in describe(file)]
-        return ToolRegistry([*BUILT_IN.values(), *own])
+        return ToolRegistry([*BUILT_IN.values(), *own, *of_servers])
 
     def tools_of(self, charter: Charter) -> ToolRegistry:
-        """The tools that a charter names: built-in, and own ones by their files."""
+        """The tools that a charter names: built-in, own ones by their files, MCP servers'."""
         own = [spec for file in charter.tools for spec in describe(Path(file))]
         for spec in own:
             if spec.source_digest != charter.tools[spec.source]:
@@ -178,7 +199,8 @@ class House:
                     problem=f"the tool file {spec.source} has changed since the plan started",
                     hint="put it back as it was, or start a new plan",
                 )
-        return ToolRegistry([*BUILT_IN.values(), *own])
+        of_servers = server_room.specs_of_charter(charter) if charter.servers else ()
+        return ToolRegistry([*BUILT_IN.values(), *own, *of_servers])
 
     def limits(self) -> CellLimits:
         """What one cell may use up, from the settings."""
@@ -188,6 +210,20 @@ class House:
             processes=settings.processes,
             workspace_bytes=settings.workspace_mb << 20,
         )
+
+    def live_footing(self, mounts: Sequence[LiveMount]) -> LiveFooting:
+        """Say how the operator's directories are mounted live in cells, and as whom.
+
+        Raises:
+            ConfigurationError: One is to be written to, and nobody could.
+            IsolationUnavailableError: There is no wall to mount them behind.
+        """
+        if isinstance(self._launcher, UnconfinedLauncher):
+            raise IsolationUnavailableError(
+                problem="live directories are mounted behind the wall only",
+                fix="leave --isolation out",
+            )
+        return self._launcher.live_footing(mounts)
 
     def require_isolation(self) -> None:
         """Build the wall once and look from inside.
@@ -229,11 +265,13 @@ class House:
             refusals=RefusalDesk(recorder),
             desk=ApprovalDesk(ApprovalBook(log), interaction, who=person(self._environ)),
             broker=NetworkBroker(_open_fetch, credentials),
+            models=ModelDesk(lambda: self._models, book=accounts, credentials=credentials),
             redactor=redactor,
             now_ms=now_ms,
             call_timeout_s=self.settings.timeout_s,
         )
         git = self.trees.git
+        decisions = DecisionBook(log, redactor, lock=store.lock)
         return Means(
             store=store,
             log=log,
@@ -244,16 +282,19 @@ class House:
             trees=self.trees,
             workspaces=self.workspaces,
             proposals=ProposalBook(log, self.workspaces),
-            conflicts=ConflictBook(log, git),
+            conflicts=ConflictBook(log, git, decisions),
+            decisions=decisions,
             launcher=self._launcher,
             limits=self.limits(),
             door=door,
+            open_edge=_open_edge,
             watch=Watch(
                 is_cancelled=lambda root: plan_row.get(store, root).cancel_requested,
                 now_ms=now_ms,
             ),
             interaction=interaction,
             tools_of=self.tools_of,
+            servers_of=partial(server_room.servers_of, self, credentials),
             new_id=new_id,
             timestamp=timestamp,
         )
@@ -264,11 +305,15 @@ class House:
 
     def apply_desk(self, means: Means) -> ApplyDesk:
         """Who applies finished plans."""
-        return ApplyDesk(means, DirectoryApply(means.git, self.home / "apply"))
+        return ApplyDesk(
+            means, DirectoryApply(means.git, self.home / "apply"), who=person(self._environ)
+        )
 
     def close(self) -> None:
         """End what was started and close what was opened."""
         opened = self.__dict__
+        if "_models" in opened:
+            self._models.close()
         if "_launcher" in opened:
             self._launcher.close()
         if "_log" in opened:
@@ -282,6 +327,14 @@ def _open_fetch() -> Fetch:
     from cleveragents.tools.broker.fetch import Fetch  # noqa: PLC0415
 
     return Fetch()
+
+
+@cache
+def _open_edge() -> Tunnels:
+    # As above.
+    from cleveragents.tools.broker.tunnel import Tunnels  # noqa: PLC0415
+
+    return Tunnels()
 
 
 def person(environ: Mapping[str, str]) -> str:

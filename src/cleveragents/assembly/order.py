@@ -8,11 +8,14 @@ profiles in force means that every one must admit.
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cleveragents.assembly.allowance import chain_of, session_of
+from cleveragents.assembly.mind_choice import MindChoice
 from cleveragents.assembly.profile_shelf import ProfileShelf
 from cleveragents.assembly.regime import find_regime
+from cleveragents.assembly.server_room import Offer, ask_servers, read_definitions
 from cleveragents.config.plan_file import check_tools
 from cleveragents.config.plan_input import bind_inputs
 from cleveragents.errors import ConfigurationError
@@ -30,8 +33,7 @@ from cleveragents.policy.profile import (
 from cleveragents.policy.scope import compile_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cleveragents.assembly.house import House
     from cleveragents.assembly.plan_command import RunRequest
@@ -44,9 +46,25 @@ if TYPE_CHECKING:
     from cleveragents.runtime.tool_registry import ToolRegistry
     from cleveragents.terms.cost import Limits
 
+    Narrowing = Callable[
+        [
+            ToolRegistry,
+            Sequence[SafetyProfile],
+            Mapping[str, CredentialSource],
+            tuple[str, ...],
+        ],
+        tuple[ToolRegistry, tuple[SafetyProfile, ...]],
+    ]
+
 
 def make_charter(
-    house: House, loaded: LoadedPlan, request: RunRequest, *, plan_id: str, workspace: Path
+    house: House,
+    loaded: LoadedPlan,
+    request: RunRequest,
+    *,
+    plan_id: str,
+    workspace: Path,
+    narrowed: Narrowing | None = None,
 ) -> Charter:
     """Meet everything that is asked for into the charter of a root plan.
 
@@ -56,6 +74,9 @@ def make_charter(
         request: The command's options.
         plan_id: A new id.
         workspace: The user's directory.
+        narrowed: Gives the tools of a plan that is no plan file's in place of
+            all, and profiles that bind it too; told the tools and profiles so
+            far, the declared credentials, and the secret files that are shown.
 
     Returns:
         The charter, its base tree and isolation still empty.
@@ -65,12 +86,18 @@ def make_charter(
             nothing was started.
     """
     regime = find_regime(house, loaded, request.automation_profile)
-    registry = house.registry(regime.tools)
-    check_tools(loaded.definition, registry.names, where=loaded.where)
     shelf = ProfileShelf(house, [p for one in regime.profiles for p in one.safety_profiles])
     operators = ProfileShelf(house, [p for one in regime.trusted for p in one.safety_profiles])
     choice = _Choice(house, regime, loaded, request, shelf, operators)
-    profiles, warnings = _resolved(choice.own(), registry)
+    # A gateway brings servers of its own.
+    offer = _offer(house, regime, request, workspace, choice) if narrowed is None else Offer()
+    registry = house.registry(regime.tools, offer.specs)
+    check_tools(loaded.definition, registry.names, where=loaded.where)
+    more: tuple[SafetyProfile, ...] = ()
+    if narrowed is not None:
+        sources = _credentials(house, regime)
+        registry, more = narrowed(registry, choice.own(), sources, choice.shown())
+    profiles, warnings = _resolved([*choice.own(), *more], registry)
     children, child_warnings = _resolved(choice.childrens(), registry)
     conduct = dataclasses.replace(regime.conduct(house.settings), shown=choice.shown())
     if request.isolation:
@@ -78,6 +105,8 @@ def make_charter(
         conduct = dataclasses.replace(conduct, max_depth=0)
     limits = regime.limits(house.settings.budget_per_plan, request.limits.read())
     session = session_of(house, request.session, str(workspace))
+    minds = MindChoice(house.settings, _credentials(house, regime), house.environ)
+    mind = minds.mind(loaded, request.model)
     return Charter(
         plan_id=plan_id,
         root_id=plan_id,
@@ -93,12 +122,41 @@ def make_charter(
         workspace=str(workspace),
         limits=limits,
         accounts=chain_of(
-            house, plan_id, session_id=session.session_id, limits=limits, registry=registry
+            house,
+            plan_id,
+            session_id=session.session_id,
+            limits=limits,
+            registry=registry,
+            has_mind=bool(mind.endpoints),
         ),
-        tools={spec.source: spec.source_digest for spec in registry.specs.values() if spec.source},
-        credentials=_credentials(house, regime),
-        warnings=tuple(dict.fromkeys((*regime.warnings(), *warnings, *child_warnings))),
+        tools={
+            spec.source: spec.source_digest
+            for spec in registry.specs.values()
+            if spec.origin == "own"
+        },
+        credentials=minds.credentials,
+        mind=mind,
+        servers=offer.pinned,
+        warnings=tuple(
+            dict.fromkeys((*regime.warnings(), *offer.warnings, *warnings, *child_warnings))
+        ),
         session_id=session.session_id,
+    )
+
+
+def _offer(
+    house: House, regime: Regime, request: RunRequest, workspace: Path, choice: _Choice
+) -> Offer:
+    named = [Path(file) for file in house.settings.mcp_servers]
+    option = [request.mcp_config] if request.mcp_config is not None else []
+    definitions = read_definitions([*named, *regime.mcp_servers, *option])
+    return ask_servers(
+        house,
+        definitions,
+        workspace=workspace,
+        profiles=choice.own(),
+        shown=choice.shown(),
+        sources=_credentials(house, regime),
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cleveragents.assembly.allowance import Typed, amended, joined
 from cleveragents.assembly.house import new_id, open_house, person, timestamp
 from cleveragents.assembly.order import check_workspace, founded, make_charter
 from cleveragents.boundary.leave_out import LeaveOutRules
-from cleveragents.config.plan_file import load_plan
+from cleveragents.config.plan_file import load_plan, parse_plan
 from cleveragents.errors import (
     ApplyFailedError,
     ApprovalPendingError,
@@ -26,6 +27,7 @@ from cleveragents.plans.lifecycle import PlanLifecycleService
 from cleveragents.record import plan_row
 from cleveragents.record.approval import ApprovalBook
 from cleveragents.record.call_view import explain_plan
+from cleveragents.record.decision_tree_view import nest
 from cleveragents.record.owner import is_owned
 from cleveragents.record.plan_table import PlanTable
 from cleveragents.record.status_view import plan_list, plan_status
@@ -35,7 +37,6 @@ from cleveragents.terms.interaction import Nobody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cleveragents.assembly.house import House
     from cleveragents.config.plan_file import LoadedPlan
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from cleveragents.plans.plan_state import Ending
     from cleveragents.terms.interaction import Interaction
     from cleveragents.terms.plan import State
+
+MAX_NAME = 40
+"""Characters of a name that is made of a goal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class RunRequest:
     max_tool_calls: str | None = None
     max_seconds: str | None = None
     model: str | None = None
+    mcp_config: Path | None = None
+    """A file of MCP servers, trusted: the operator typed its name."""
     inputs: tuple[tuple[str, str], ...] = ()
     apply: bool = False
     session: str | None = None
@@ -85,13 +91,25 @@ def run(request: RunRequest, interaction: Interaction) -> Answer:
         CleverAgentsError: Nothing started: the files, the profiles or the
             wall are not in order.
     """
-    if request.file is None or request.goal is not None or request.model is not None:
-        raise ConfigurationError(
-            problem="a plan that a model decides cannot be run by this version",
-            where="--goal",
-            hint="write the steps into a plan file",
-        )
-    return run_loaded(load_plan(request.file), request, interaction)
+    if request.file is not None:
+        return run_loaded(load_plan(request.file), request, interaction)
+    goal = request.goal or ""
+    if not goal.strip():
+        raise ConfigurationError(problem="the goal is empty", where="--goal")
+    raw = {"name": named_after(goal), "goal": goal, "actor": {"kind": "llm"}}
+    return run_loaded(parse_plan(raw, name="the goal", base=Path.cwd()), request, interaction)
+
+
+def named_after(goal: str) -> str:
+    """The name of a plan that has only a goal: its first words.
+
+    >>> named_after("Summarise the last week of changes into docs/CHANGES.md")
+    'Summarise the last week of changes into'
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in goal).split())
+    if len(line) <= MAX_NAME:
+        return line
+    return line[: MAX_NAME + 1].rpartition(" ")[0] or line[:MAX_NAME]
 
 
 def run_loaded(loaded: LoadedPlan, request: RunRequest, interaction: Interaction) -> Answer:
@@ -173,7 +191,10 @@ def approve(plan_id: str, call_id: str, *, deny: bool, reason: str, who: str = "
             reason=reason,
         )
         word = "denied" if deny else "approved"
-        text = f"{call_id} {word}; 'agents plan resume {row.root_id}' goes on"
+        is_served = is_owned(house.store(), house.home / "locks", row.root_id)
+        # A gateway's client asks again by itself; any other plan has ended and waits.
+        after = "ask for it again" if is_served else f"'agents plan resume {row.root_id}' goes on"
+        text = f"{call_id} {word}; {after}"
         return _status(house, plan_id, 0, (Message("info", text),))
 
 
@@ -199,7 +220,7 @@ def diff(plan_id: str) -> Answer:
 
 
 def explain(plan_id: str, decision: str | None) -> Answer:
-    """Say for every call which rule of which profile decided."""
+    """Say what a plan decided, and for every call which rule of which profile did."""
     with _house() as house:
         return Answer(data=explain_plan(house.store(), plan_id, decision or ""))
 
@@ -225,7 +246,7 @@ def resolve(plan_id: str, path: str, take: str) -> Answer:
     with _house() as house, _means(house, Nobody()) as means:
         charter = read_charter(means.log, _conflicted(means, plan_id, path))
         with means.owned(charter.root_id):
-            means.conflicts.resolve(charter, path, take=take)
+            means.conflicts.resolve(charter, path, take=take, who=person(os.environ))
             left = _open_conflicts(means, plan_id)
             for one in plan_row.of_root(means.store, charter.root_id):
                 if one.detail.get("conflicts"):
@@ -239,7 +260,7 @@ def resolve(plan_id: str, path: str, take: str) -> Answer:
 
 
 def tree(plan_id: str) -> Answer:
-    """Draw a plan with its subplans, calls, violations and costs."""
+    """Draw a plan with its decisions, calls, subplans, violations and costs."""
     with _house() as house:
         rows = plan_row.family(house.store(), plan_id)
         locks = house.home / "locks"
@@ -247,7 +268,11 @@ def tree(plan_id: str) -> Answer:
             row.plan_id: plan_status(house.store(), row.plan_id, locks_dir=locks) for row in rows
         }
         for row in rows:
-            data[row.plan_id]["calls"] = explain_plan(house.store(), row.plan_id)["calls"]
+            explained = explain_plan(house.store(), row.plan_id)
+            data[row.plan_id] |= {
+                "decisions": nest(explained["decisions"]),
+                "calls": explained["calls"],
+            }
         children: dict[str, list[object]] = {}
         for row in sorted(rows, key=lambda row: -row.depth):
             data[row.plan_id]["subplans"] = children.get(row.plan_id, [])

@@ -40,6 +40,11 @@ class Regime:
         """Files of own tools."""
         return tuple(dict.fromkeys(path for p in self.trusted for path in p.tools))
 
+    @property
+    def mcp_servers(self) -> tuple[Path, ...]:
+        """Files of MCP servers."""
+        return tuple(dict.fromkeys(path for p in self.trusted for path in p.mcp_servers))
+
     def limits(self, *others: Limits) -> Limits:
         """The lowest of every dimension; absent is no limit."""
         return lowest([*(p.budget for p in self.profiles), *others])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from cleveragents.assembly.house import new_id, person, timestamp
 from cleveragents.errors import ConfigurationError
-from cleveragents.record import session_row, spending
+from cleveragents.record import model_spending, session_row, spending
 from cleveragents.record.account import AccountBook
 from cleveragents.record.session_row import SessionRow
 from cleveragents.record.session_view import session_brief, session_show
@@ -98,7 +98,10 @@ def cost(house: House, by: str, since: str | None) -> Answer:
     Raises:
         ConfigurationError: ``since`` is no day.
     """
-    return Answer(data=spending.report(house.store(), by=by, since=_day(since)))
+    first = _day(since)
+    if by == "model":
+        return Answer(data=model_spending.report(house.store(), since=first))
+    return Answer(data=spending.report(house.store(), by=by, since=first))
 
 
 def _set(house: House, row: SessionRow, event: str, limits: Limits) -> None:

@@ -18,11 +18,11 @@ from cleveragents.boundary.beneath_host import (
     DIRECTORY_FLAGS,
     open_beneath,
     parent_of,
-    remove_tree,
     write_all,
 )
 from cleveragents.boundary.file_state import look_at
 from cleveragents.boundary.git_answer import LINK
+from cleveragents.boundary.tree_removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

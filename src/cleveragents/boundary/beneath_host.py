@@ -181,39 +181,6 @@ def mount_of(descriptor: int) -> int:
     return int(facts.partition("mnt_id:")[2].split()[0])
 
 
-def remove_tree(parent: int, name: str) -> None:
-    """Remove a file or a whole directory by its parent's descriptor, following nothing.
-
-    Copes with directories that a guest, or the kernel's overlay, left without
-    permission bits. Absent is fine.
-    """
-    try:
-        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISDIR(found.st_mode):
-        os.unlink(name, dir_fd=parent)
-        return
-    try:
-        os.rmdir(name, dir_fd=parent)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        _empty_directory(parent, name, found)
-        os.rmdir(name, dir_fd=parent)
-
-
-def _empty_directory(parent: int, name: str, found: os.stat_result) -> None:
-    descriptor = open_directory(parent, name, found)
-    try:
-        with os.scandir(descriptor) as entries:
-            names = [entry.name for entry in entries]
-        for inner in names:
-            remove_tree(descriptor, inner)
-    finally:
-        os.close(descriptor)
-
-
 def set_mode(parent: int, name: str, mode: int, *, kind: int) -> None:
     """Set the permission bits of one entry that is what it is taken for, following no link.
 

@@ -20,6 +20,7 @@ from cleveragents.boundary.footing import GUEST
 from cleveragents.boundary.greeting import own_tool_paths
 from cleveragents.boundary.message import OwnTool
 from cleveragents.errors import IsolationUnavailableError
+from cleveragents.terms.cell_network import CERTIFICATES
 from cleveragents.terms.resource import WORKSPACE
 
 if TYPE_CHECKING:
@@ -156,16 +157,22 @@ class Descriptors:
     own_tools: tuple[int, ...] = ()
     program: int = -1
     """The program actor's own channel; -1: a tool cell."""
+    network: int = -1
+    """Where the guest hands over its listening socket; -1: the cell has no network."""
+    streams: tuple[int, ...] = ()
+    """A server's input and output; empty: the cell is none's."""
 
     @property
     def all(self) -> tuple[int, ...]:
         """Every number, for the start."""
-        return (*self.channels, self.seccomp, self.status, *self.own_tools)
+        network = () if self.network < 0 else (self.network,)
+        return (*self.channels, *network, self.seccomp, self.status, *self.own_tools)
 
     @property
     def channels(self) -> tuple[int, ...]:
         """The tools' channel, and the program's where there is one."""
-        return (self.channel,) if self.program < 0 else (self.channel, self.program)
+        own = () if self.program < 0 else (self.program,)
+        return (self.channel, *own, *self.streams)
 
 
 def command_line(
@@ -199,6 +206,8 @@ def command_line(
     # After /tmp: an environment may lie beneath it.
     for source, target in ground.binds:
         line += ["--ro-bind", source, target]
+    if spec.network and ground.certificates:
+        line += ["--ro-bind", ground.certificates, CERTIFICATES]
     for name, target in (("/bin", "usr/bin"), ("/sbin", "usr/sbin"), ("/lib", "usr/lib")):
         line += _link(name, target)
     line += _link("/lib64", "usr/lib64")
@@ -236,8 +245,8 @@ def _guest_command(
     # -S: no site module, so no .pth file and no usercustomize; -B: nothing is written.
     return [
         ground.python,
-        *("-I", "-S", "-B", "-c", _start_code(ground, spec)),
-        ",".join(str(number) for number in descriptors.channels),
+        *("-I", "-S", "-B", "-c", _start_code(ground, spec, descriptors)),
+        _channel_argument(descriptors),
         ",".join(str(number) for number in numbers),
         *canary,
         *mounts.writable,
@@ -245,8 +254,15 @@ def _guest_command(
     ]
 
 
-def _start_code(ground: Footing, spec: CellSpec) -> str:
+def _channel_argument(descriptors: Descriptors) -> str:
+    channels = ",".join(str(number) for number in descriptors.channels)
+    return channels if descriptors.network < 0 else f"{channels}+{descriptors.network}"
+
+
+def _start_code(ground: Footing, spec: CellSpec, descriptors: Descriptors) -> str:
     entry = "program_bridge" if spec.command else "entry"
+    if descriptors.streams:
+        entry = "server_start"
     return (
         f"import sys;sys.path.insert(0,{GUEST!r});sys.path.append({ground.packages!r});"
         f"from cleveragents.guest.{entry} import main;main()"

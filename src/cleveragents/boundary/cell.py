@@ -24,6 +24,7 @@ from cleveragents.boundary.spawner import NotDeadError
 from cleveragents.errors import RecordError, ToolFailedError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping
 
     from cleveragents.boundary.cell_spec import CellSpec
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from cleveragents.boundary.message import FromHost
     from cleveragents.boundary.program_cell import ProgramCell
     from cleveragents.boundary.report import IsolationReport
+    from cleveragents.boundary.server_cell import ServerCell, ServerOrder
     from cleveragents.boundary.spawner import Process
+    from cleveragents.boundary.warm_cell import WarmCell
 
 DEFAULT_TIMEOUT_S: Final = 120.0
 
@@ -54,7 +57,7 @@ class CellLauncher(Protocol):
         """The wall that every cell of this launcher has; worked out once."""
 
     def start(self, spec: CellSpec) -> Cell:
-        """Give a cell that has said hello, pre-warmed when there is one.
+        """Give a cell that has said hello.
 
         Raises:
             IsolationUnavailableError: The wall cannot be built or does not stand.
@@ -70,8 +73,21 @@ class CellLauncher(Protocol):
             ConfigurationError: The spec has no command, or cannot be mounted.
         """
 
-    def warm(self, spec: CellSpec) -> None:
-        """Start a cell in advance, for the ``start`` of an equal spec that comes later."""
+    def start_server(self, spec: CellSpec, order: ServerOrder) -> ServerCell:
+        """Start a server of the operator's in a cell that has said hello.
+
+        Raises:
+            IsolationUnavailableError: As ``start_program``.
+            ConfigurationError: The spec cannot be mounted.
+        """
+
+    def warm(self, spec: CellSpec) -> WarmCell:
+        """Start a tool cell in advance, for whoever needs one of this spec soon.
+
+        Raises:
+            IsolationUnavailableError: As ``start``; also where there is no wall.
+            ConfigurationError: As ``start``.
+        """
 
     def close(self) -> None:
         """End every pre-warmed cell that nobody took."""
@@ -85,6 +101,7 @@ class Cell:
         channel: The host's end; past hello and configuration.
         spec: What it was made of.
         landlock: The Landlock version that its hello reported.
+        listener: The listening socket of its port, where it has a network.
         on_end: Told once, when the cell is closed.
     """
 
@@ -95,6 +112,7 @@ class Cell:
         spec: CellSpec,
         *,
         landlock: int = 0,
+        listener: socket.socket | None = None,
         on_end: Callable[[Cell], None] = lambda _: None,
     ) -> None:
         self._process = process
@@ -106,6 +124,7 @@ class Cell:
         self._reason = ""
         self._is_usable = True
         self._is_closed = False
+        self._listener = listener
         self.spec = spec
         self.landlock = landlock
 
@@ -118,6 +137,19 @@ class Cell:
     def pid(self) -> int:
         """The process outside, for people."""
         return self._process.pid
+
+    @property
+    def ended_by(self) -> str:
+        """Why the host has ended it; empty when it has not."""
+        return self._reason
+
+    def take_listener(self) -> socket.socket | None:
+        """Give the listening socket that the cell handed over, once.
+
+        ``None``: the cell has no network, or it was taken already.
+        """
+        listener, self._listener = self._listener, None
+        return listener
 
     @property
     def output(self) -> str:
@@ -198,6 +230,8 @@ class Cell:
             if self._is_closed:
                 return
             self._channel.close()
+            if self._listener is not None:
+                self._listener.close()
             try:
                 self._process.wait_dead()
             except NotDeadError as error:

@@ -11,7 +11,7 @@ from cleveragents.terms.digest import digest_value
 if TYPE_CHECKING:
     from pathlib import Path
 
-WorkspaceKind = Literal["overlay", "copy", "read_only"]
+WorkspaceKind = Literal["overlay", "copy", "read_only", "live"]
 WHOLE: Final = (".",)
 """The path list that means the whole workspace."""
 PREPARED_TOOLS: Final = frozenset({"write_file", "edit_file", "move_file", "delete_file"})
@@ -27,6 +27,8 @@ class WorkspaceMount:
     file system's own use. ``copy``: ``tree`` is a private copy that the cell
     changes. ``read_only``: ``tree``, or the stack ``lower``, unchanged.
     All belong to the cell's uid, and nobody changes them while a cell lives.
+    ``live``: ``tree`` is the first of the spec's live directories, which are
+    the operator's own and change under the cell as they do for everybody.
     """
 
     kind: WorkspaceKind
@@ -40,7 +42,7 @@ class WorkspaceMount:
         match self.kind:
             case "overlay":
                 is_whole = bool(self.lower) and self.upper is not None and self.work is not None
-            case "copy":
+            case "copy" | "live":
                 is_whole = self.tree is not None
             case "read_only":
                 is_whole = self.tree is not None or bool(self.lower)
@@ -91,6 +93,21 @@ class OwnToolFile:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveMount:
+    """A directory of the operator's that a cell sees as it is: no copy, nothing is collected."""
+
+    directory: Path
+    """Its real path; it is mounted there in the cell too."""
+    name: Path
+    """The absolute path that the operator named it by: the same, or one through links."""
+    is_writable: bool = False
+    masked: tuple[str, ...] = ()
+    """Secret paths beneath it, hidden; a directory ends in ``/``."""
+    guarded: tuple[str, ...] = ()
+    """Paths beneath it that stay read-only in a writable one."""
+
+
+@dataclass(frozen=True, slots=True)
 class CellSpec:
     """One cell. Equal specs make interchangeable cells (pre-warmed slots rely on it)."""
 
@@ -107,6 +124,14 @@ class CellSpec:
     limits: CellLimits = field(default_factory=CellLimits)
     tools: tuple[str, ...] = ()
     """Built-in tools that the guest may run."""
+    network: bool = False
+    """Whether the cell has a port at which the host's proxy answers; see ``guest.forwarder``."""
+    live: tuple[LiveMount, ...] = ()
+    """The operator's own directories, the first one as the workspace; see ``live_mount``."""
+    runtime: tuple[str, ...] = ()
+    """Paths of the host that are shown read-only at their own place: what a server runs on."""
+    alias: str = ""
+    """A second path at which the workspace is seen: the user's own; empty: none."""
 
     def __post_init__(self) -> None:
         """Refuse writing where the workspace's kind has no place for it."""
@@ -126,6 +151,10 @@ class CellSpec:
                 "command": self.command,
                 "limits": asdict(self.limits),
                 "tools": self.tools,
+                "network": self.network,
+                "live": [_plain_live(mount) for mount in self.live],
+                "runtime": self.runtime,
+                "alias": self.alias,
             }
         )
 
@@ -138,3 +167,8 @@ def _plain(mount: WorkspaceMount) -> dict[str, object]:
         "work": str(mount.work),
         "tree": str(mount.tree),
     }
+
+
+def _plain_live(mount: LiveMount) -> list[object]:
+    paths = [str(mount.directory), str(mount.name)]
+    return [*paths, mount.is_writable, mount.masked, mount.guarded]

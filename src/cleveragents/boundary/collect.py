@@ -79,6 +79,9 @@ class Collector:
             OSError: A blob cannot be written, or a layer cannot be read.
         """
         difference = self.difference
+        if not (difference.there or difference.gone or difference.refused):
+            # The files of the base tree, which can be many, need not even be listed.
+            return Collected((), (), difference.own_repository)
         tree = LeaveOutTree(self.rules, self._ignore_text)
         kept = self._without_ignored(tree)
         # What is left where it is need not keep the rules: package managers link files hard.

@@ -20,6 +20,13 @@ GUEST: Final = "/guest"
 _UNMERGED: Final = ("/bin", "/sbin", "/lib", "/lib64")
 """Directories of their own where ``/usr`` is not merged, else links into it."""
 _STUBS: Final = ("passwd", "group", "hosts")
+_CERTIFICATES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Where distributions keep the certificate authorities in one file."""
 _SYSTEM_FILES: Final = ("/etc/ld.so.cache", "/etc/alternatives")
 
 
@@ -35,6 +42,8 @@ class Footing:
     """The user's own packages inside, last on the guest's path; empty: none."""
     path: str
     """The value of PATH."""
+    certificates: str = ""
+    """The host's certificate authorities, for cells with a network; empty: it has none."""
 
 
 def python_places() -> tuple[Path, ...]:
@@ -63,6 +72,7 @@ def find_footing(reach: Callable[[Path], Path], *, runtime: Path) -> Footing:
         binds=tuple(binds),
         packages=user_packages(),
         path=search_path(),
+        certificates=next((name for name in _CERTIFICATES if os.access(name, os.R_OK)), ""),
     )
 
 

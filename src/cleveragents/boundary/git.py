@@ -9,6 +9,7 @@ that the index checks a second time, and trees.
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from cleveragents.boundary.blob_writer import BlobWriter
 from cleveragents.boundary.git_question import IndexRefusedError, ObjectReader, TreeQuestions
+from cleveragents.boundary.loose_object import read_loose
 from cleveragents.errors import ConfigurationError, RecordError
 
 if TYPE_CHECKING:
@@ -201,9 +203,17 @@ class Git(TreeQuestions):
         Raises:
             RecordError: One is not there, or damaged.
         """
-        wanted = tuple(dict.fromkeys(blobs))
-        if not wanted:
-            return
+        wanted = []
+        for blob in dict.fromkeys(blobs):
+            data = read_loose(self.objects, blob, "blob")
+            if data is None:
+                wanted.append(blob)
+            else:
+                yield BlobStream(io.BytesIO(data), blob, len(data))
+        if wanted:
+            yield from self._stream_packed(wanted)
+
+    def _stream_packed(self, wanted: Sequence[str]) -> Iterator[BlobStream]:
         with tempfile.TemporaryFile() as question:
             # A file and not a pipe: with two pipes either side can wait for the other for ever.
             question.write("".join(f"{blob}\n" for blob in wanted).encode("ascii"))
@@ -242,7 +252,7 @@ class Git(TreeQuestions):
                 process.kill()
 
     @staticmethod
-    def _answers(process: subprocess.Popen[bytes], wanted: tuple[str, ...]) -> Iterator[BlobStream]:
+    def _answers(process: subprocess.Popen[bytes], wanted: Sequence[str]) -> Iterator[BlobStream]:
         source = process.stdout
         if source is None:  # pragma: no cover  # asked for as a pipe
             raise RecordError(problem="git gave no output")

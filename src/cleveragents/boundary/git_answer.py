@@ -23,7 +23,6 @@ REGULAR: Final = "100644"
 EXECUTABLE: Final = "100755"
 LINK: Final = "120000"
 _MODES: Final = frozenset({REGULAR, EXECUTABLE, LINK})
-_MISSING_MODE: Final = "000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,8 @@ class MergeOutcome:
     tree: str
     """With conflict markers in it where there are conflicts."""
     conflicts: tuple[MergeConflict, ...] = ()
+    is_apart: bool = False
+    """No name was changed by both: what ``theirs`` changed, done to ``ours``, gives the tree."""
 
     @property
     def is_clean(self) -> bool:
@@ -103,35 +104,14 @@ def parse_tree(output: bytes) -> tuple[TreeEntry, ...]:
     return tuple(entries)
 
 
-_KINDS: Final[Mapping[str, ChangeKind]] = {
-    "A": "added",
-    "D": "deleted",
-    "M": "modified",
-    "T": "modified",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class RawChange:
-    """One line of ``diff-tree``: what was there and what is there."""
+    """One path in which two trees differ: what was there and what is there."""
 
     path: str
     kind: ChangeKind
     before: Stage | None
     after: Stage | None
-
-
-def parse_changes(output: bytes) -> tuple[RawChange, ...]:
-    """Read ``diff-tree -r -z --raw`` without rename detection."""
-    changes = []
-    parts = output.split(b"\0")
-    for facts, name in zip(parts[0::2], parts[1::2], strict=False):
-        old_mode, new_mode, old, new, status = facts[1:].decode("ascii").split()
-        path = _text(name)
-        before = None if old_mode == _MISSING_MODE else Stage(path, file_mode(old_mode), old)
-        after = None if new_mode == _MISSING_MODE else Stage(path, file_mode(new_mode), new)
-        changes.append(RawChange(path, _KINDS[status[0]], before, after))
-    return tuple(changes)
 
 
 def to_file_change(change: RawChange, size: int) -> FileChange:

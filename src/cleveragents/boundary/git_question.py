@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import tempfile
 from abc import ABC, abstractmethod
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from cleveragents.boundary.blob_writer import write_loose
 from cleveragents.boundary.git_answer import (
     MergeOutcome,
-    parse_changes,
     parse_merge,
     parse_tree,
     to_file_change,
 )
+from cleveragents.boundary.loose_object import loose_size, read_loose
+from cleveragents.boundary.tree_change import tree_changes
+from cleveragents.boundary.tree_merge import merge_apart
 from cleveragents.boundary.tree_splice import splice
 from cleveragents.errors import RecordError
 
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
-    from typing import IO
+    from types import TracebackType
+    from typing import IO, Self
 
     from cleveragents.boundary.git_answer import RawChange, Stage, TreeEntry
     from cleveragents.terms.proposal import FileChange
@@ -70,6 +74,43 @@ class ObjectReader:
         """
         size = self._facts("contents", tree, b"tree")
         return self._answer.read(size + 1)[:size]
+
+
+class _Objects:
+    """Directories and blobs of one question: most are read as files, the others by one process."""
+
+    def __init__(self, questions: TreeQuestions) -> None:
+        self._questions = questions
+        self._place = questions.objects
+        self._stack = ExitStack()
+        self._reader: ObjectReader | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def check_blob(self, blob: str) -> None:
+        if loose_size(self._place, blob, "blob") is None:
+            self._git().check_blob(blob)
+
+    def read_tree(self, tree: str) -> bytes:
+        found = read_loose(self._place, tree, "tree")
+        return self._git().read_tree(tree) if found is None else found
+
+    def write_tree(self, data: bytes) -> str:
+        return write_loose(self._place, "tree", data)
+
+    def _git(self) -> ObjectReader:
+        if self._reader is None:
+            self._reader = self._stack.enter_context(self._questions.object_reader())
+        return self._reader
 
 
 class TreeQuestions(ABC):
@@ -143,15 +184,10 @@ class TreeQuestions(ABC):
             return base
         if new:
             self._check_names(new)
-        with self.object_reader() as objects:
+        with _Objects(self) as objects:
             for blob in dict.fromkeys(one.blob for one in new if one.blob is not None):
                 objects.check_blob(blob)
-            return splice(
-                base,
-                every,
-                read_tree=objects.read_tree,
-                write_tree=lambda data: write_loose(self.objects, "tree", data),
-            )
+            return splice(base, every, read_tree=objects.read_tree, write_tree=objects.write_tree)
 
     def _check_names(self, changes: Iterable[FileChange]) -> None:
         """Hold names against git's index, the second check, in an index of nothing else."""
@@ -172,9 +208,8 @@ class TreeQuestions(ABC):
 
     def raw_changes(self, before: str, after: str) -> tuple[RawChange, ...]:
         """Give every path in which two trees differ, with both sides; no renames."""
-        return parse_changes(
-            self.run("diff-tree", "-r", "-z", "--raw", "--no-renames", before, after)
-        )
+        with _Objects(self) as objects:
+            return tree_changes(before, after, read_tree=objects.read_tree)
 
     def changes(self, before: str, after: str) -> tuple[FileChange, ...]:
         """Give every path in which two trees differ, as a proposal says it."""
@@ -186,16 +221,19 @@ class TreeQuestions(ABC):
         )
 
     def _sizes(self, blobs: set[str]) -> dict[str, int]:
-        wanted = sorted(blobs)
+        found = {blob: loose_size(self.objects, blob, "blob") for blob in blobs}
+        sizes = {blob: size for blob, size in found.items() if size is not None}
+        wanted = sorted(blobs - sizes.keys())
         if not wanted:
-            return {}
+            return sizes
         output = self.run(
             "cat-file",
             "--batch-check=%(objectsize)",
             stdin="".join(f"{blob}\n" for blob in wanted).encode("ascii"),
         )
         try:
-            return dict(zip(wanted, (int(line) for line in output.split(b"\n")[:-1]), strict=True))
+            lines = [int(line) for line in output.split(b"\n")[:-1]]
+            return sizes | dict(zip(wanted, lines, strict=True))
         except ValueError as error:
             raise RecordError(problem="a blob is missing in the tree store") from error
 
@@ -217,6 +255,12 @@ class TreeQuestions(ABC):
             return MergeOutcome(theirs)
         if theirs == base:
             return MergeOutcome(ours)
+        with _Objects(self) as objects:
+            apart = merge_apart(
+                base, ours, theirs, read_tree=objects.read_tree, write_tree=objects.write_tree
+            )
+        if apart is not None:
+            return MergeOutcome(apart, is_apart=True)
         root = self._commit(base)
         mine, yours = self._commit(ours, root), self._commit(theirs, root)
         output = self.run(

@@ -7,9 +7,10 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from cleveragents.boundary.beneath_host import opened, parent_of, remove_tree, set_mode
+from cleveragents.boundary.beneath_host import opened, parent_of, set_mode
 from cleveragents.boundary.overlay_layer import Found, LayerWalk, make_opaque
 from cleveragents.boundary.tree_copy import copy_entry
+from cleveragents.boundary.tree_removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,8 +13,9 @@ import posixpath
 import stat
 from typing import TYPE_CHECKING, Final
 
-from cleveragents.boundary.beneath_host import opened, remove_tree, set_mode, write_all
+from cleveragents.boundary.beneath_host import opened, set_mode, write_all
 from cleveragents.boundary.git_answer import EXECUTABLE, LINK
+from cleveragents.boundary.tree_removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -15,17 +15,20 @@ if TYPE_CHECKING:
     from cleveragents.terms.proposal import FileChange
 
 
+def files_by_path(entries: Iterable[TreeEntry]) -> dict[str, TreeEntry]:
+    """Sort a list of files under their paths."""
+    return {entry.path: entry for entry in entries}
+
+
 class Listing:
-    """Every file of one tree, by path; never changed."""
+    """Every file of one tree, by path; never changed.
+
+    Args:
+        make: Gives the files; asked at the first look.
+    """
 
     def __init__(self, make: Callable[[], dict[str, TreeEntry]]) -> None:
         self._make = make
-
-    @classmethod
-    def of(cls, entries: Iterable[TreeEntry]) -> Listing:
-        """Make one of a list at hand."""
-        files = {entry.path: entry for entry in entries}
-        return cls(lambda: files)
 
     def changed(self, changes: Iterable[FileChange]) -> Listing:
         """Give the listing of the tree that a change makes; worked out when it is asked for.

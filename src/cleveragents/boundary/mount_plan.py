@@ -56,6 +56,8 @@ class _Item:
 class _Planner:
     spec: CellSpec
     user: CellUser | None
+    root: str = WORKSPACE
+    """Where the workspace is mounted in the cell."""
     items: dict[str, _Item] = field(default_factory=dict)
     points: dict[str, bool] = field(default_factory=dict)
     """Paths that must exist to be mounted on, and whether they are files."""
@@ -73,13 +75,16 @@ class _Planner:
         for path, source in included.items():
             self._add_points(path, is_file=Path(source).is_file())
         if "." not in self.items:
-            self.arguments += ["--dir", WORKSPACE]
+            self.arguments += ["--dir", self.root]
         for item in ordered:
             self._mount(item)
         for path, source in included.items():
-            self.arguments += ["--ro-bind", source, in_cell(path)]
-        writable = tuple(in_cell(i.path) for i in ordered if i.is_writable)
+            self.arguments += ["--ro-bind", source, self._inside(path)]
+        writable = tuple(self._inside(i.path) for i in ordered if i.is_writable)
         return MountPlan(tuple(self.arguments), writable)
+
+    def _inside(self, path: str) -> str:
+        return in_cell(path).replace(WORKSPACE, self.root, 1)
 
     # What is granted
 
@@ -176,7 +181,7 @@ class _Planner:
 
     def _mount_plain(self, item: _Item) -> None:
         found = look_up(self._seen(), item.path)
-        target = in_cell(item.path)
+        target = self._inside(item.path)
         if item.is_alone and not item.is_writable:
             # A sibling that was not granted: its name shows, nothing else.
             if found.kind == "directory":
@@ -200,7 +205,7 @@ class _Planner:
 
     def _mount_overlay(self, item: _Item) -> None:
         mount = self.spec.workspace
-        target = in_cell(item.path)
+        target = self._inside(item.path)
         if not item.is_writable:
             # Never the upper layer: it is being written to by the mounts beside this one.
             found = look_up(self._base(), item.path)
@@ -224,9 +229,9 @@ class _Planner:
     def _overlay_read_only(self, path: str, sources: tuple[Path, ...]) -> None:
         stack = (*sources, *self._skeleton(path))
         if len(stack) == 1:
-            self.arguments += ["--ro-bind", str(stack[0]), in_cell(path)]
+            self.arguments += ["--ro-bind", str(stack[0]), self._inside(path)]
         else:
-            self.arguments += [*_overlay_sources(stack), "--ro-overlay", in_cell(path)]
+            self.arguments += [*_overlay_sources(stack), "--ro-overlay", self._inside(path)]
 
     def _skeleton(self, path: str) -> tuple[Path, ...]:
         """Give a bottom layer with the mount points that the layers lack, if any does."""
@@ -247,9 +252,20 @@ def plan_mounts(spec: CellSpec, *, user: CellUser | None) -> MountPlan:
 
     Raises:
         ConfigurationError: A granted path is a link or leads through one, or
-            is said to be a directory and is a file.
+            is said to be a directory and is a file; or the second place of
+            the workspace is one where nothing can be mounted.
     """
-    return _Planner(spec=spec, user=user).plan()
+    plan = _Planner(spec=spec, user=user).plan()
+    if not spec.alias or spec.alias == WORKSPACE:
+        return plan
+    if spec.workspace.kind == "overlay" or covers(WORKSPACE, spec.alias):
+        # The kernel forbids two overlays over one upper layer.
+        raise ConfigurationError(
+            problem=f"the workspace cannot be shown at {spec.alias!r} too",
+            hint=f"work in a directory that is not beneath {WORKSPACE}",
+        )
+    second = _Planner(spec=spec, user=user, root=spec.alias).plan()
+    return MountPlan((*plan.arguments, *second.arguments), (*plan.writable, *second.writable))
 
 
 def _overlay_sources(stack: Sequence[Path]) -> list[str]:

@@ -51,6 +51,11 @@ class ProgramCell:
         """The last part of its stdout and stderr, for people; never believed."""
         return self.tools.output
 
+    @property
+    def ended_by(self) -> str:
+        """Why the host has ended it, such as a workspace past its limit; empty: it has not."""
+        return self.tools.ended_by
+
     def kill(self, reason: str = "the program was ended") -> None:
         """Kill everything in the cell without waiting."""
         self.tools.kill(reason)

@@ -57,6 +57,26 @@ class Progress(_Message, frozen=True):
     text: str
 
 
+class Decide(_Message, frozen=True):
+    """Program: what I decided, and why. Answered by ``Answer`` with the decision's id."""
+
+    seq: int
+    question: str
+    choice: str
+    alternatives: tuple[str, ...] = ()
+    reason: str = ""
+    parent: str = ""
+    """An earlier decision of the same plan that this one belongs to."""
+
+
+class Outcome(_Message, frozen=True):
+    """Program: what became of a decision of mine. Answered by ``Accepted``."""
+
+    seq: int
+    decision: str
+    text: str
+
+
 class Submit(_Message, frozen=True):
     """Program: the result. Answered by ``Accepted``; a second one is refused."""
 
@@ -106,7 +126,7 @@ class Accepted(_Message, frozen=True):
     seq: int
 
 
-FromProgram = Begin | Ask | Open | Progress | Submit
+FromProgram = Begin | Ask | Open | Progress | Decide | Outcome | Submit
 ToProgram = Welcome | Answer | Refused | Failed | Accepted
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -141,7 +161,7 @@ def decode_from_program(payload: bytes) -> FromProgram:
             check_depth(message.arguments)
         case Submit():
             check_depth(message.outputs)
-        case Begin() | Open() | Progress():
+        case Begin() | Open() | Progress() | Decide() | Outcome():
             pass
         case _:
             assert_never(message)

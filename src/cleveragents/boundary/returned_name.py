@@ -137,8 +137,10 @@ def twins(
     for path in sorted(added):
         for place in places_of(path):
             folded = fold(place)
-            others = (fresh.setdefault(folded, place), *index.get(folded, ()))
-            other = next((one for one in others if one != place and stays(one)), None)
+            # Only what was there before can be gone: two new spellings are twins always.
+            before = (one for one in index.get(folded, ()) if stays(one))
+            others = (fresh.setdefault(folded, place), *before)
+            other = next((one for one in others if one != place), None)
             if other is not None:
                 found[path] = other
                 break

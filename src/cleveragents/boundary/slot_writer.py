@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from cleveragents.boundary.beneath_host import (
     opened,
     parent_of,
-    remove_tree,
     set_mode,
     stat_beneath,
 )
@@ -30,6 +29,7 @@ from cleveragents.boundary.overlay_layer import (
     put_whiteout,
 )
 from cleveragents.boundary.returned_name import reason_against
+from cleveragents.boundary.tree_removal import remove_tree
 from cleveragents.errors import MergeRefusedError
 
 if TYPE_CHECKING:

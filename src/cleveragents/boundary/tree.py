@@ -25,7 +25,7 @@ from cleveragents.boundary.layout import (
     remove_directory,
 )
 from cleveragents.boundary.leave_out import IGNORE_FILE
-from cleveragents.boundary.listing import Listing
+from cleveragents.boundary.listing import Listing, files_by_path
 from cleveragents.boundary.snapshot import DirectoryReader, LeftOut
 from cleveragents.boundary.stat_cache import StatCache
 from cleveragents.errors import ConfigurationError, RecordError
@@ -140,13 +140,14 @@ class TreeStore:
         return Snapshot(tree, len(reader.entries), tuple(reader.left_out))
 
     def listing(self, tree: str) -> Listing:
-        """Give every file of a tree; the last few are remembered."""
+        """Give every file of a tree, read when it is looked at; the last few are remembered."""
         with self._lock:
             found = self._listings.get(tree)
             if found is not None:
                 self._listings.move_to_end(tree)
                 return found
-        return self._remember(tree, Listing.of(self.git.list_tree(tree)))
+        # Most children start from a tree that their parent did not change: nobody looks at it.
+        return self._remember(tree, Listing(lambda: files_by_path(self.git.list_tree(tree))))
 
     def derive_listing(self, base: str, tree: str, changes: Iterable[FileChange]) -> None:
         """Remember the listing of a tree that a change was just made into."""

@@ -21,6 +21,7 @@ from cleveragents.boundary.beneath_host import (
     write_all,
 )
 from cleveragents.boundary.overlay_layer import is_opaque, is_whiteout, make_opaque, put_whiteout
+from cleveragents.boundary.returned_name import MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,9 @@ def copy_tree(
 ) -> Iterator[tuple[str, os.stat_result]]:
     """Copy what is in one directory into another that is empty, lazily.
 
-    Devices that are no deletions are left behind; a cell cannot make any.
+    Devices that are no deletions are left behind; a cell cannot make any. A
+    directory too deep to be collected comes without its content: it goes on
+    being refused, and a guest may nest deeper than any stack.
 
     Args:
         source: Nobody changes it meanwhile.
@@ -108,7 +111,8 @@ def _copy_below(
     try:
         target = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=to)
         try:
-            yield from _copy_directory(source, target, f"{prefix}{name}/", owner)
+            if prefix.count("/") < MAX_DEPTH:
+                yield from _copy_directory(source, target, f"{prefix}{name}/", owner)
             _own(to, name, facts, owner)
             os.fchmod(target, stat.S_IMODE(facts.st_mode))
             os.utime(target, ns=(facts.st_mtime_ns, facts.st_mtime_ns))

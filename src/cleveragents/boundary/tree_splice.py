@@ -7,17 +7,20 @@ names have been through git's index before they come here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from cleveragents.boundary.tree_object import (
+    TREE_MODE,
+    Item,
+    format_directory,
+    parse_directory,
+)
 from cleveragents.errors import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cleveragents.terms.proposal import FileChange
-
-_TREE_MODE: Final = b"40000"
-_ID_BYTES: Final = 20
 
 
 @dataclass(slots=True)
@@ -61,51 +64,30 @@ def _splice_directory(
     tree: str, node: _Node, read_tree: Callable[[str], bytes], write_tree: Callable[[bytes], str]
 ) -> bytes:
     """Give the id of the new directory, empty when nothing is left in it."""
-    entries = _parse(read_tree(tree)) if tree else {}
+    entries = parse_directory(read_tree(tree)) if tree else {}
     for name, change in node.below.items():
-        mode, item = entries.pop(name, (b"", b""))
-        is_directory = mode == _TREE_MODE
+        found = entries.pop(name, None)
+        is_directory = found is not None and found.is_directory
         if change.below:
-            if item and not is_directory and not (change.is_named and not change.blob):
+            if found and not is_directory and not (change.is_named and not change.blob):
                 raise _misfit(name)
-            below = item.hex() if is_directory else ""
+            below = found.id.hex() if found is not None and is_directory else ""
             made = _splice_directory(below, change, read_tree, write_tree)
             if made and change.blob:
                 raise _misfit(name)
             if made:
-                entries[name] = (_TREE_MODE, made)
-        elif is_directory:
+                entries[name] = Item(TREE_MODE, made)
+        elif found is not None and is_directory:
             if change.blob:
                 raise _misfit(name)
-            entries[name] = (mode, item)
+            entries[name] = found
         if change.blob:
-            entries[name] = (change.mode, change.blob)
+            entries[name] = Item(change.mode, change.blob)
     if not entries:
         return b""
-    return bytes.fromhex(write_tree(_format(entries)))
+    return bytes.fromhex(write_tree(format_directory(entries)))
 
 
 def _misfit(name: bytes) -> RecordError:
     shown = name.decode("utf-8", "replace")
     return RecordError(problem=f"a file and a directory would share the name {shown!r}")
-
-
-def _parse(data: bytes) -> dict[bytes, tuple[bytes, bytes]]:
-    entries = {}
-    at = 0
-    while at < len(data):
-        space = data.index(b" ", at)
-        end = data.index(b"\0", space)
-        stop = end + 1 + _ID_BYTES
-        entries[data[space + 1 : end]] = (data[at:space], data[end + 1 : stop])
-        at = stop
-    return entries
-
-
-def _format(entries: dict[bytes, tuple[bytes, bytes]]) -> bytes:
-    """Write a directory as git does: sorted as if each directory's name ended in a slash."""
-    order = sorted(
-        (name + b"/" if mode == _TREE_MODE else name, name, mode, item)
-        for name, (mode, item) in entries.items()
-    )
-    return b"".join(mode + b" " + name + b"\0" + item for _, name, mode, item in order)

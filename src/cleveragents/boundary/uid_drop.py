@@ -131,6 +131,17 @@ class Passage:
         self._names[path] = name
         return name
 
+    def make_place(self, name: str) -> Path:
+        """Make a directory among the private mounts, for something to be mounted on.
+
+        Raises:
+            OSError: No mount namespace of our own can be had.
+        """
+        self._open()
+        place = self._directory / name
+        place.mkdir(mode=0o755)
+        return place
+
     def _open(self) -> None:
         if self.is_open:
             return

@@ -26,7 +26,9 @@ from cleveragents.errors import ConfigurationError, IsolationUnavailableError
 if TYPE_CHECKING:
     from cleveragents.boundary.cell_spec import CellSpec
     from cleveragents.boundary.program_cell import ProgramCell
+    from cleveragents.boundary.server_cell import ServerCell, ServerOrder
     from cleveragents.boundary.spawner import Process
+    from cleveragents.boundary.warm_cell import WarmCell
 
 
 class UnconfinedLauncher:
@@ -122,8 +124,28 @@ class UnconfinedLauncher:
             fix="leave out --isolation off-unsafe",
         )
 
-    def warm(self, spec: CellSpec) -> None:
-        """Do nothing: there is no stack to start in advance."""
+    def start_server(self, spec: CellSpec, order: ServerOrder) -> ServerCell:
+        """Refuse: a foreign program never runs without a wall.
+
+        Raises:
+            IsolationUnavailableError: Always.
+        """
+        del spec
+        raise IsolationUnavailableError(
+            problem=f"the MCP server {order.command[0]!r} cannot run without a wall",
+            fix="leave out --isolation off-unsafe",
+        )
+
+    def warm(self, spec: CellSpec) -> WarmCell:
+        """Refuse: there is no stack to start in advance, and no subplan that waits for one.
+
+        Raises:
+            IsolationUnavailableError: Always.
+        """
+        del spec
+        raise IsolationUnavailableError(
+            problem="a subplan never runs without the wall", fix="leave out --isolation off-unsafe"
+        )
 
     def close(self) -> None:
         """Stop the watch; guests in use stay their plans'."""

@@ -24,13 +24,24 @@ class Wiring:
 
     channel: socket.socket
     program: socket.socket | None
+    network: socket.socket | None
+    """Where the guest hands over its listening socket; ``None``: the cell has no network."""
+    streams: tuple[int, ...]
+    """A server's output and input; empty: the cell is none's."""
     status: int
     """Where bubblewrap says the number of its child."""
     inherited: Descriptors
 
 
 @contextmanager
-def wired(*, code: bytes, own_tools: Sequence[bytes], has_program: bool) -> Iterator[Wiring]:
+def wired(
+    *,
+    code: bytes,
+    own_tools: Sequence[bytes],
+    has_program: bool,
+    has_network: bool = False,
+    has_streams: bool = False,
+) -> Iterator[Wiring]:
     """Open what one start needs.
 
     On leaving, what was inherited is closed here; when it is left by an
@@ -40,21 +51,27 @@ def wired(*, code: bytes, own_tools: Sequence[bytes], has_program: bool) -> Iter
         code: The system call filter.
         own_tools: The content of each file of own tools.
         has_program: Whether there is a program with a channel of its own.
+        has_network: Whether the cell gets a port of the host's proxy.
+        has_streams: Whether the cell is a server's, with an input and an output.
     """
     with ExitStack() as inherited, ExitStack() as own:
         channel, guest_end = _pair(own, inherited)
         program, program_end = _pair(own, inherited) if has_program else (None, -1)
-        status, said = os.pipe2(os.O_CLOEXEC)
-        own.callback(os.close, status)
-        inherited.callback(os.close, said)
+        network, network_end = _pair(own, inherited) if has_network else (None, -1)
+        status, said = _pipe(own, inherited)
+        streams, theirs = _streams(own, inherited) if has_streams else ((), ())
         files = [_memory_file(data, inherited) for data in (code, *own_tools)]
         yield Wiring(
             channel=channel,
             program=program,
+            network=network,
+            streams=streams,
             status=status,
             inherited=Descriptors(
                 channel=guest_end,
                 program=program_end,
+                network=network_end,
+                streams=theirs,
                 seccomp=files[0],
                 status=said,
                 own_tools=tuple(files[1:]),
@@ -68,6 +85,20 @@ def _pair(own: ExitStack, inherited: ExitStack) -> tuple[socket.socket, int]:
     own.callback(here.close)
     inherited.callback(there.close)
     return here, there.fileno()
+
+
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    reader.callback(os.close, reading)
+    writer.callback(os.close, writing)
+    return reading, writing
+
+
+def _streams(own: ExitStack, inherited: ExitStack) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Give the host's ends (output, input) and the server's (input, output)."""
+    output, said = _pipe(own, inherited)
+    heard, words = _pipe(inherited, own)
+    return (output, words), (heard, said)
 
 
 def _memory_file(data: bytes, inherited: ExitStack) -> int:

@@ -9,8 +9,10 @@ between two calls.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cleveragents.boundary.beneath_host import opened
@@ -31,8 +33,7 @@ from cleveragents.policy.path_rule import PathRules
 from cleveragents.terms.proposal import RefusedPath
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from cleveragents.boundary.leave_out import LeaveOutRules
     from cleveragents.boundary.tree import TreeStore
@@ -42,6 +43,8 @@ MAX_OWN_LAYERS: Final = 6
 """More frozen layers are merged into one: a mount names each, in at most one page."""
 _PLAN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _END_OF_TIME: Final = 1 << 62
+_UNFINISHED: Final = ".new-"
+"""Begins the name of a workspace that is being made; no plan's id has a dot."""
 
 
 @contextlib.contextmanager
@@ -86,7 +89,8 @@ class Workspaces:
         if parent.kind == "copy" or not is_empty(parent.upper):
             return self.create(plan_id, tree, overlay=parent.kind == "overlay")
         place = self._place(plan_id)
-        return self._make(Slot(plan_id, place, "overlay", tree, parent.lower), None)
+        forked = Slot(plan_id, place, "overlay", tree, parent.lower, parent=parent.plan_id)
+        return self._make(forked, None)
 
     def _place(self, plan_id: str) -> Path:
         if not _PLAN_ID.fullmatch(plan_id):
@@ -99,13 +103,19 @@ class Workspaces:
             self._store.prepare()
             make_passage(self._root, owner)
             remove_directory(slot.root)
-            make_directory(slot.root, mode=0o711, owner=None)
+            # Whole or not there: a half of one could not say whose it is.
+            unfinished = replace(
+                slot, root=self._root / f"{_UNFINISHED}{os.getpid()}-{slot.plan_id}"
+            )
+            remove_directory(unfinished.root)
+            make_directory(unfinished.root, mode=0o711, owner=None)
             if slot.kind == "overlay" or base is None:
-                for place in (slot.upper, slot.work):
+                for place in (unfinished.upper, unfinished.work):
                     make_directory(place, mode=0o755, owner=owner)
             else:
-                self._copy_base(slot, base)
-            save_slot(slot)
+                self._copy_base(unfinished, base)
+            save_slot(unfinished)
+            unfinished.root.rename(slot.root)
         return slot
 
     def _copy_base(self, slot: Slot, base: Path) -> None:
@@ -289,12 +299,30 @@ class Workspaces:
         with _as_record_error(f"cannot remove the workspace {slot.root}"):
             remove_directory(slot.root)
 
+    def remove_orphans(self, known: Collection[str]) -> None:
+        """Remove workspaces that were forked from a known plan's for one that is not known.
+
+        Whoever made them was killed before that plan was recorded. Halves go too.
+
+        Raises:
+            RecordError: One cannot be removed, or what describes it is damaged.
+        """
+        for name in self.all():
+            slot = None if name in known else load_slot(self._place(name))
+            if slot is not None and slot.parent in known:
+                self.destroy(slot)
+        with _as_record_error(f"cannot clean up {self._root}"):
+            for half in self._root.glob(f"{_UNFINISHED}*"):
+                if not Path(f"/proc/{half.name.split('-')[1]}").exists():
+                    remove_directory(half)
+
     def all(self) -> tuple[str, ...]:
         """Give the plan ids of every workspace on disk, for a clean-up."""
         try:
-            return tuple(sorted(place.name for place in self._root.iterdir()))
+            names = sorted(place.name for place in self._root.iterdir())
         except FileNotFoundError:
             return ()
+        return tuple(name for name in names if not name.startswith(_UNFINISHED))
 
 
 __all__ = ["Change", "CollectLimits", "Slot", "Workspaces"]

@@ -30,6 +30,8 @@ class Slot:
     """What it started from, the topmost first: its parent's layers, then a base tree."""
     layers: tuple[str, ...] = ()
     """Names of its own frozen layers, the topmost first."""
+    parent: str = ""
+    """The plan whose workspace it was forked from; empty: none."""
 
     @property
     def upper(self) -> Path:
@@ -84,6 +86,7 @@ class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     tree: str
     base: list[str]
     layers: list[str]
+    parent: str = ""
 
 
 def save_slot(slot: Slot) -> None:
@@ -93,7 +96,7 @@ def save_slot(slot: Slot) -> None:
         OSError: The disk is full.
     """
     base = [str(one) for one in slot.base]
-    stored = _Stored(slot.plan_id, slot.kind, slot.tree, base, list(slot.layers))
+    stored = _Stored(slot.plan_id, slot.kind, slot.tree, base, list(slot.layers), slot.parent)
     temporary = slot.root / f"{_STATE}.new"
     with temporary.open("wb") as out:
         out.write(msgspec.json.encode(stored))
@@ -115,4 +118,5 @@ def load_slot(root: Path) -> Slot | None:
     except (OSError, msgspec.MsgspecError) as error:
         raise RecordError(problem=f"the workspace {root} is damaged") from error
     base = tuple(Path(one) for one in stored.base)
-    return Slot(stored.plan_id, root, stored.kind, stored.tree, base, tuple(stored.layers))
+    layers = tuple(stored.layers)
+    return Slot(stored.plan_id, root, stored.kind, stored.tree, base, layers, stored.parent)

@@ -9,18 +9,33 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cleveragents.boundary.cell import Cell
+    from cleveragents.boundary.cell_spec import CellSpec
 
 PERIOD_S: Final = 1.0
 _BLOCK: Final = 512
 _NO_LIMIT: Final = 1 << 62
 _MAX_DEPTH: Final = 256
+
+
+class Watched(Protocol):
+    """A cell, a server's too, as the watch sees it."""
+
+    @property
+    def spec(self) -> CellSpec:
+        """What it was made of."""
+
+    @property
+    def alive(self) -> bool:
+        """Say whether it still runs."""
+
+    def kill(self, reason: str) -> None:
+        """End it."""
 
 
 class WorkspaceWatch:
@@ -29,12 +44,12 @@ class WorkspaceWatch:
     def __init__(self, *, period_s: float = PERIOD_S) -> None:
         self._period_s = period_s
         self._lock = threading.Lock()
-        self._cells: list[Cell] = []
-        self._bases: WeakKeyDictionary[Cell, int] = WeakKeyDictionary()
+        self._cells: list[Watched] = []
+        self._bases: WeakKeyDictionary[Watched, int] = WeakKeyDictionary()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
 
-    def add(self, cell: Cell) -> None:
+    def add(self, cell: Watched) -> None:
         """Watch a cell until it is forgotten."""
         if not cell.spec.write:
             return
@@ -46,7 +61,7 @@ class WorkspaceWatch:
                 )
                 self._thread.start()
 
-    def forget(self, cell: Cell) -> None:
+    def forget(self, cell: Watched) -> None:
         """Stop watching a cell."""
         with self._lock, suppress(ValueError):
             self._cells.remove(cell)
@@ -67,7 +82,7 @@ class WorkspaceWatch:
             if measure(_grows(cell), enough=base + limit) > base + limit:
                 cell.kill(f"its workspace grew past {limit} bytes")
 
-    def _base_of(self, cell: Cell) -> int:
+    def _base_of(self, cell: Watched) -> int:
         """Give what a private copy holds from the start; an overlay starts with nothing."""
         if cell.spec.workspace.kind != "copy":
             return 0
@@ -80,7 +95,7 @@ class WorkspaceWatch:
             self.look()
 
 
-def _grows(cell: Cell) -> Path:
+def _grows(cell: Watched) -> Path:
     mount = cell.spec.workspace
     grows = mount.upper or mount.tree
     if grows is None:  # cannot be: only cells that may write are watched

@@ -41,6 +41,8 @@ KINDS: Final = (
     "limits",
     "budget_warning",
     "session",
+    "choice",
+    "choice_outcome",
     "head",
 )
 """The kinds of ``record.entry``, which is too dear to import for help and completion."""

@@ -40,8 +40,27 @@ def summary_of(record: Data) -> str:
     'write_file effects'
     """
     body = mapping_at(record, "body")
+    if body.get("tool") == "connect":
+        return _connection(body)
     keys = ("tool", "verdict", "status", "rule", "profile", "state", "outcome", "name")
     return " ".join(text for key in keys if (text := text_of(body.get(key))))
+
+
+def _connection(body: Data) -> str:
+    """A connection of a cell: where to, decided or ended how, and how much went which way.
+
+    >>> _connection({"tool": "connect", "status": "done", "value": {"host": "a.org", "port": 443,
+    ...             "sent_bytes": 5, "received_bytes": 7}})
+    'connect done a.org:443 5 bytes sent, 7 received'
+    """
+    place = mapping_at(body, "value") or mapping_at(body, "arguments")
+    words = ["connect", *(text_of(body.get(key)) for key in ("verdict", "status", "rule"))]
+    if place.get("host"):
+        words.append(f"{text_of(place.get('host'))}:{text_of(place.get('port'))}")
+    if "sent_bytes" in place:
+        sent, received = text_of(place["sent_bytes"]), text_of(place["received_bytes"])
+        words.append(f"{sent} bytes sent, {received} received")
+    return " ".join(word for word in words if word)
 
 
 def record_page(data: Data) -> Page:

@@ -67,6 +67,12 @@ def _doctor() -> click.Command:
     return doctor
 
 
+def _mcp() -> click.Command:
+    from cleveragents.cli.mcp import mcp
+
+    return mcp
+
+
 def _completion() -> click.Command:
     from cleveragents.cli.completion import completion
 
@@ -80,6 +86,7 @@ ROOT: Final[Table] = {
     "session": ("Plans that share one budget.", _session),
     "cost": ("What was spent, by plan, session or day.", _cost),
     "tool": ("The tools there are, and your own.", _tool),
+    "mcp": ("Serve tools to other programs under a profile.", _mcp),
     "audit": ("The record: read, verify, export, replay.", _audit),
     "doctor": ("Check the wall that plans run behind.", _doctor),
     "completion": ("Print the completion script of a shell.", _completion),

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     view=session_view.cost_page,
     examples="""
     agents cost
+    agents cost --by model
     agents cost --by plan --since 2026-01-31 --format json
     """,
 )
 @click.option(
     "--by",
-    type=click.Choice(["day", "plan", "session"]),
+    type=click.Choice(["day", "model", "plan", "session"]),
     default="day",
     show_default=True,
     help="What each row adds up.",
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 @click.option("--since", metavar="DAY", help="First day, such as 2026-01-31, in UTC; else all.")
 @pass_invocation
 def cost(invocation: Invocation, *, by: str, since: str | None) -> Answer:
-    """Add up what calls with a price cost; 'agents audit verify' checks the sums."""
+    """Add up what models and calls with a price cost; 'agents audit verify' checks the sums."""
     from cleveragents.assembly import session_command
 
     return in_house(invocation, lambda house: session_command.cost(house, by, since))

@@ -74,6 +74,12 @@ def _interaction(invocation: Invocation) -> Interaction:
 @limit_options
 @click.option("--model", metavar="M", help="Model of the actor, such as openai:gpt-5-mini.")
 @click.option(
+    "--mcp-config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="File of MCP servers, in the mcpServers form, whose tools the plan may use.",
+)
+@click.option(
     "--input",
     "inputs",
     metavar="NAME=VALUE",
@@ -105,6 +111,7 @@ def run(
     max_tool_calls: str | None,
     max_seconds: str | None,
     model: str | None,
+    mcp_config: Path | None,
     inputs: tuple[tuple[str, str], ...],
     apply_: bool,
     session: str | None,
@@ -131,6 +138,7 @@ def run(
         max_tool_calls=max_tool_calls,
         max_seconds=max_seconds,
         model=model,
+        mcp_config=mcp_config,
         inputs=inputs,
         apply=apply_,
         session=session,

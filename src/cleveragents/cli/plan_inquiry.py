@@ -52,7 +52,7 @@ def list_(*, state: State | None) -> Answer:
 @plan_argument
 @pass_invocation
 def tree(invocation: Invocation, *, plan_id: str) -> Answer:
-    """Draw a plan, its subplans and their decisions."""
+    """Draw a plan: its decisions, their calls and subplans, refusals and costs."""
     from cleveragents.assembly import plan_command
 
     return plan_command.tree(find_plan(invocation.environ, plan_id))
@@ -85,6 +85,7 @@ def diff(invocation: Invocation, *, plan_id: str) -> Answer:
     view=plan_view.explain_page,
     examples="""
     agents plan explain 01J8ZQ
+    agents plan explain 01J8ZQ d2
     agents plan explain 01J8ZQ note --format json
     """,
 )
@@ -92,9 +93,10 @@ def diff(invocation: Invocation, *, plan_id: str) -> Answer:
 @click.argument("decision", required=False)
 @pass_invocation
 def explain(invocation: Invocation, *, plan_id: str, decision: str | None) -> Answer:
-    """Say for every call which rule of which profile decided, and why.
+    """Say what the plan decided and why, and for every call which rule let it in or not.
 
-    DECISION is a call's id, as the first column shows it.
+    DECISION is the id of a decision (d2) or of a call, as they are shown; then
+    only that one with what belongs to it.
     """
     from cleveragents.assembly import plan_command
 

@@ -93,11 +93,11 @@ PLAN: Final[Table] = {
     "status": ("How a plan stands, what was refused, what it cost.", _status),
     "diff": ("What a plan would change in your directory.", _diff),
     "apply": ("Put a plan's changes into your directory.", _apply),
-    "explain": ("Which rule decided each call.", _explain),
+    "explain": ("What was decided, and which rule decided each call.", _explain),
     "resume": ("Go on with a plan that stopped.", _resume),
     "approve": ("Answer a call that waits for a person.", _approve),
     "cancel": ("End a plan; your directory stays as it is.", _cancel),
-    "tree": ("A plan, its subplans and their decisions.", _tree),
+    "tree": ("A plan: its decisions, calls and subplans.", _tree),
     "conflicts": ("What keeps a plan from going on.", _conflicts),
     "resolve": ("Settle one conflict.", _resolve),
 }

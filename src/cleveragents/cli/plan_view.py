@@ -30,10 +30,10 @@ def list_page(data: Data) -> Page:
 
 
 def tree_page(data: Data) -> Page:
-    """Plans below plans."""
-    from cleveragents.cli import plan_list_view
+    """Plans below decisions, and decisions below plans."""
+    from cleveragents.cli import tree_view
 
-    return plan_list_view.tree_page(data)
+    return tree_view.tree_page(data)
 
 
 def diff_page(data: Data) -> Page:
@@ -51,7 +51,7 @@ def conflicts_page(data: Data) -> Page:
 
 
 def explain_page(data: Data) -> Page:
-    """Which rule decided each call."""
+    """What was decided, and which rule decided each call."""
     from cleveragents.cli import decision_view
 
     return decision_view.explain_page(data)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from cleveragents.cli.fact import mapping_at, rows_at, text_at, texts_at
 from cleveragents.cli.outline import label_of, outline, text_of
-from cleveragents.cli.page import Field, Fields, Heading, Paragraph, Table
+from cleveragents.cli.page import Field, Fields, Heading, Paragraph, Source, Table
+from cleveragents.cli.yaml_text import to_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,6 +96,11 @@ def check_page(data: Data) -> Page:
             for r in rows_at(data, "refusals")[1:]
         ),
     )
+
+
+def imported_page(data: Data) -> Page:
+    """The profile's file; what became of each rule is said beside it."""
+    return (Source(to_yaml(mapping_at(data, "profile"))),)
 
 
 def removed_page(data: Data) -> Page:

@@ -96,6 +96,66 @@ def add(invocation: Invocation, *, file: Path) -> Answer:
 
 
 @click.command(
+    "import",
+    cls=AgentsCommand,
+    view=profile_view.imported_page,
+    examples="""
+    agents safety-profile import .claude/settings.json --name team --output team.yaml
+    agents safety-profile import ~/.claude/settings.json --add --format json
+    """,
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", default="claude-code", show_default=True, help="Name of the profile.")
+@click.option("--add", "is_added", is_flag=True, help="Keep the profile under its name.")
+@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Write it here.")
+@click.option(
+    "--automation-output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the automation profile here: it admits what the rules ask about, and waits.",
+)
+@click.option(
+    "--workspace",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Whose paths are meant; left out, the file's project, else the current directory.",
+)
+@pass_invocation
+def import_(
+    invocation: Invocation,
+    *,
+    file: Path,
+    name: str,
+    is_added: bool,
+    output: Path | None,
+    automation_output: Path | None,
+    workspace: Path | None,
+) -> Answer:
+    """Turn the permissions of a Claude Code settings FILE into a profile.
+
+    Says of every rule what it became. The profile never admits more: a rule
+    that denies or asks and cannot be kept is an error (exit code 2), one that
+    allows and cannot be kept is a warning.
+    """
+    from cleveragents.assembly import permission_command
+    from cleveragents.cli.yaml_text import to_yaml
+
+    return in_house(
+        invocation,
+        lambda house: permission_command.import_safety_profile(
+            house,
+            file,
+            name=name,
+            workspace=workspace,
+            is_added=is_added,
+            output=output,
+            automation_output=automation_output,
+            write=to_yaml,
+        ),
+    )
+
+
+@click.command(
     "remove",
     cls=AgentsCommand,
     view=profile_view.removed_page,
@@ -118,6 +178,7 @@ def remove(invocation: Invocation, *, name: str) -> Answer:
         "show": ("What a profile admits, resolved to tools.", lambda: show),
         "check": ("Would this call be admitted? Runs nothing.", lambda: check),
         "add": ("Keep the profile in a file under its name.", lambda: add),
+        "import": ("Turn Claude Code permissions into a profile.", lambda: import_),
         "remove": ("Forget a profile that was added.", lambda: remove),
     },
     examples="""

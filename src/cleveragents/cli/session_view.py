@@ -50,6 +50,8 @@ def cost_page(data: Data) -> Page:
     rows, by = rows_at(data, "rows"), text_at(data, "by")
     if not rows:
         return (Paragraph("nothing was spent"),)
+    if by == "model":
+        return (_models(data),)
     key = by if by == "day" else f"{by}_id"
     cells = tuple(
         (
@@ -63,6 +65,20 @@ def cost_page(data: Data) -> Page:
     total = f"${text_at(data, 'total', 'cost_usd')}"
     calls = text_at(data, "total", "tool_calls")
     return (Table((by, "cost", "calls", "name"), (*cells, ("sum", total, calls, ""))),)
+
+
+def _models(data: Data) -> Table:
+    lines = [*rows_at(data, "rows"), {**mapping_at(data, "total"), "model": "sum"}]
+    parts = ("requests", "input_tokens", "cached_tokens", "output_tokens")
+    cells = tuple(
+        (
+            text_at(line, "model"),
+            f"${text_at(line, 'cost_usd')}",
+            *(text_at(line, part) for part in parts),
+        )
+        for line in lines
+    )
+    return Table(("model", "cost", "requests", "input", "cached", "output"), cells)
 
 
 def _session(data: Data) -> Iterator[Block]:

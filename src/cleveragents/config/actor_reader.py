@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from cleveragents.policy.argument import HANDLE
-from cleveragents.terms.plan import ActorDefinition, ActorKind
+from cleveragents.terms.plan import ActorDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cleveragents.config.reader import Reader
 
-_KINDS: Final[Mapping[str, ActorKind]] = {"script": "script", "llm": "llm", "program": "program"}
+_Kind = Literal["script", "llm", "program"]
+_KINDS: Final[Mapping[str, _Kind]] = {"script": "script", "llm": "llm", "program": "program"}
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "script": ("kind",),
     "llm": ("kind", "model", "base_url", "credential"),
     "program": ("kind", "command"),
 }
 _ALL_KEYS: Final = tuple(dict.fromkeys(key for keys in _KEYS.values() for key in keys))
+_MODEL: Final = re.compile(r"[a-z0-9_-]{1,64}:[^\s:][^\s]{0,199}", re.ASCII)
 _URL: Final = re.compile(r"https?://[^\s/]+\S*")
 
 
@@ -37,10 +39,12 @@ def read_actor(reader: Reader) -> ActorDefinition:
         case "program":
             return ActorDefinition(kind=kind, command=_command(reader))
         case "llm":
-            reader.mapping(_KEYS[kind], required=("model",))
+            if "model" not in found and len(found) > 1:
+                raise reader.error("'base_url' and 'credential' belong to a 'model'")
+            # Without a model: the one that the plan is run with, or that the parent was lent.
             return ActorDefinition(
                 kind=kind,
-                model=found["model"].text(),
+                model=_model(found),
                 base_url=_base_url(found),
                 credential=_credential(found),
             )
@@ -56,6 +60,12 @@ def _command(reader: Reader) -> tuple[str, ...]:
     if any("\0" in word for word in words):
         raise command.error("the command holds a NUL")
     return words
+
+
+def _model(found: Mapping[str, Reader]) -> str:
+    if "model" not in found:
+        return ""
+    return found["model"].word(_MODEL, "a model", "write provider:name, as in openai:gpt-5-mini")
 
 
 def _base_url(found: Mapping[str, Reader]) -> str:

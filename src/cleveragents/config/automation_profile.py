@@ -54,6 +54,7 @@ KEYS: Final = (
     "safety_profiles",
     "credentials",
     "tools",
+    "mcp_servers",
     "workspace",
 )
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -96,6 +97,8 @@ class AutomationProfile:
     credentials: Mapping[str, CredentialSource] = field(default_factory=dict)
     tools: tuple[Path, ...] = ()
     """Files of own tools, absolute."""
+    mcp_servers: tuple[Path, ...] = ()
+    """Files of MCP servers, absolute."""
     included: tuple[str, ...] = ()
     """Left-out paths of the workspace that are shown read-only."""
     is_trusted: bool = False
@@ -185,6 +188,7 @@ def _profile(reader: Reader, base: Path) -> AutomationProfile:
             credential_sources(found["credentials"], base) if "credentials" in found else {}
         ),
         tools=_tools(found["tools"], base) if "tools" in found else (),
+        mcp_servers=_tools(found["mcp_servers"], base) if "mcp_servers" in found else (),
         included=_included(found["workspace"]) if "workspace" in found else (),
     )
 
@@ -194,6 +198,7 @@ def _untrusted(profile: AutomationProfile) -> AutomationProfile:
     widening = {
         "credentials": profile.credentials,
         "tools": profile.tools,
+        "mcp_servers": profile.mcp_servers,
         "delegates": profile.delegates,
         "apply: auto": profile.apply == "auto",
         # It shows files that were left out because they may be secret.
@@ -203,6 +208,7 @@ def _untrusted(profile: AutomationProfile) -> AutomationProfile:
         profile,
         credentials={},
         tools=(),
+        mcp_servers=(),
         delegates=None,
         apply=None if profile.apply == "auto" else profile.apply,
         included=(),

@@ -16,7 +16,14 @@ from cleveragents.config.place import Keys, key_path
 from cleveragents.config.profile_reference import profile_reference
 from cleveragents.config.reader import Reader
 from cleveragents.config.reference_check import Scope, refuse_references
-from cleveragents.config.step_reader import SPAWN, read_name, read_subplan, read_task
+from cleveragents.config.script_output import unset_outputs
+from cleveragents.config.step_reader import (
+    SPAWN,
+    read_name,
+    read_outputs,
+    read_subplan,
+    read_task,
+)
 from cleveragents.errors import UnknownToolError
 from cleveragents.policy.profile import to_mapping as profile_to_mapping
 from cleveragents.policy.shape import json_mapping
@@ -51,6 +58,7 @@ KEYS: Final = (
     "actor",
     "steps",
     "inputs",
+    "outputs",
     "automation_profile",
     "safety_profile",
 )
@@ -138,6 +146,8 @@ def plan_to_mapping(definition: PlanDefinition) -> dict[str, object]:
         mapping["automation_profile"] = definition.automation_profile
     if definition.safety_profile:
         mapping["safety_profile"] = definition.safety_profile
+    if definition.outputs:
+        mapping["outputs"] = {name: dict(schema) for name, schema in definition.outputs.items()}
     if definition.steps:
         mapping["steps"] = [_step_to_mapping(step) for step in definition.steps]
     return mapping
@@ -157,6 +167,8 @@ def subplan_to_mapping(definition: SubplanDefinition) -> dict[str, object]:
         mapping["inputs"] = dict(definition.inputs)
     if definition.outputs:
         mapping["outputs"] = {name: dict(schema) for name, schema in definition.outputs.items()}
+    if definition.result:
+        mapping["result"] = dict(definition.result)
     if definition.steps:
         mapping["steps"] = [_step_to_mapping(step) for step in definition.steps]
     if definition.merge_strategy:
@@ -245,11 +257,16 @@ def _loaded(reader: Reader, base: Path) -> LoadedPlan:
 
 def _messages(definition: PlanDefinition, reader: Reader) -> tuple[str, ...]:
     # Worth a word: somebody may have expected it to be filled in.
-    return tuple(
+    unfilled = (
         f"{reader.at('inputs', name).where}: the default holds '${{{{', which stays as it is"
         for name, value in definition.inputs.items()
         if any(has_reference(text) for _, text in strings_in(value))
     )
+    unset = (
+        f"{reader.at(*keys).where}: a script gives none back without a 'result' beside them"
+        for keys in unset_outputs(definition.steps, ("steps",))
+    )
+    return (*unfilled, *unset)
 
 
 def _definition(reader: Reader) -> PlanDefinition:
@@ -272,7 +289,16 @@ def _definition(reader: Reader) -> PlanDefinition:
         input_types=declared.types,
         automation_profile=_automation_profile(found),
         safety_profile=_safety_profile(found),
+        outputs=_outputs(found, actor),
     )
+
+
+def _outputs(
+    found: Mapping[str, Reader], actor: ActorDefinition
+) -> dict[str, Mapping[str, object]]:
+    if "outputs" in found and actor.kind == "script":
+        raise found["outputs"].error("a script has no outputs of its own", "leave it out")
+    return read_outputs(found.get("outputs"))
 
 
 def _automation_profile(found: Mapping[str, Reader]) -> str:

@@ -29,7 +29,18 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What can be read of a built-in tool's result (design, section 6)."""
 OWN_TOOL_FIELDS: Final = ("value",)
+SERVER_TOOL_FIELDS: Final = ("text", "structured", "value")
+"""Of ``<server>__<tool>``; an own tool may have such a name too, so its field is among them."""
 SUBPLAN_FIELDS: Final = ("outputs", "summary")
+
+
+def fields_of(tool: str) -> tuple[str, ...]:
+    """What can be read of a tool's result, by its name.
+
+    >>> fields_of("read_file"), fields_of("files__read_text_file"), fields_of("count_lines")
+    (('text',), ('text', 'structured', 'value'), ('value',))
+    """
+    return FIELDS.get(tool, SERVER_TOOL_FIELDS if "__" in tool else OWN_TOOL_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,8 @@ def refuse_references(reader: Reader) -> None:
     for keys, text in strings_in(reader.value):
         if has_reference(text):
             raise reader.at(*keys, value=text).error(
-                "a reference is not read here", "only in the args and inputs of steps"
+                "a reference is not read here",
+                "only in the args and inputs of steps, and in a result",
             )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cleveragents.config import model_setting
 from cleveragents.config.automation_profile import (
     APPLY,
     MAX_DEPTH,
@@ -25,12 +26,24 @@ if TYPE_CHECKING:
 
     SettingReader = Callable[[Reader, Path], Any]
 
-TEXTS: Final = frozenset({"database_url", "automation_profile", "cell_root"})
+TEXTS: Final = frozenset(
+    {
+        "database_url",
+        "automation_profile",
+        "cell_root",
+        "model",
+        "model_base_url",
+        "model_credential",
+    }
+)
 """Settings whose variable is taken as it is."""
 _SCHEMES: Final = ("sqlite:///", "postgresql://", "postgres://")
 _MAX_MB: Final = 1 << 20
 _MAX_PROCESSES: Final = 1 << 15
 _MAX_SECONDS: Final = 86_400
+_MAX_OUTPUT_TOKENS: Final = 1 << 20
+_MAX_CONTEXT_TOKENS: Final = 100_000_000
+_MAX_TURNS: Final = 100_000
 
 
 def _database_url(reader: Reader, base: Path) -> str:
@@ -54,6 +67,12 @@ def _names(reader: Reader, base: Path) -> tuple[str, ...]:
     if not all(names):
         raise reader.error("a name is empty", "write one, or several with commas between")
     return tuple(dict.fromkeys(names))
+
+
+def _files(reader: Reader, base: Path) -> tuple[str, ...]:
+    """One path, or a list."""
+    items = (reader,) if isinstance(reader.value, str) else reader.items()
+    return tuple(dict.fromkeys(str(item.file(base)) for item in items))
 
 
 def _approvals(reader: Reader, base: Path) -> tuple[str, ...]:
@@ -107,5 +126,17 @@ READERS: Final[Mapping[str, SettingReader]] = {
     "workspace_mb": _number(1, _MAX_MB),
     "timeout_s": _number(1, _MAX_SECONDS),
     "cell_root": _absolute,
+    "model": model_setting.model_name,
+    "model_base_url": model_setting.base_url,
+    "model_credential": model_setting.credential,
+    "fallback_models": model_setting.fallback_models,
+    "prices": model_setting.prices,
+    "rate_limits": model_setting.rate_limits,
+    "max_output_tokens": _number(16, _MAX_OUTPUT_TOKENS),
+    "context_tokens": _number(1_000, _MAX_CONTEXT_TOKENS),
+    "max_turns": _number(1, _MAX_TURNS),
+    "max_refusals_in_a_row": _number(1, _MAX_TURNS),
+    "model_timeout_s": _number(1, _MAX_SECONDS),
+    "mcp_servers": _files,
 }
 """By the setting's name; handed the value and what relative paths start from."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from cleveragents.config.automation_profile import Apply
     from cleveragents.config.credential_source import CredentialSource
     from cleveragents.policy.profile import SafetyProfile
+    from cleveragents.terms.model import ModelEndpoint
+    from cleveragents.terms.model_limit import RateLimit, TokenPrice
 
 PREFIX: Final = "CLEVERAGENTS_"
 FILE_NAME: Final = "config.toml"
@@ -69,6 +71,30 @@ class Settings:
     """Time limit of a call that names none."""
     cell_root: str = ""
     """Where base trees and workspaces are; empty: the default place."""
+    model: str = ""
+    """Who thinks for a plan that names no model, ``provider:name``; empty: nobody."""
+    model_base_url: str = ""
+    """Where it is; empty: at its provider."""
+    model_credential: str = ""
+    """Handle of its key; empty: the provider's usual variable."""
+    fallback_models: tuple[ModelEndpoint, ...] = ()
+    """Asked in this order when a model is overloaded or out of order."""
+    prices: Mapping[str, TokenPrice] = field(default_factory=dict)
+    """By model; in place of those that are bundled."""
+    rate_limits: Mapping[str, RateLimit] = field(default_factory=dict)
+    """By provider."""
+    max_output_tokens: int = 8_192
+    """Of one answer; held, at the model's price, before it is asked."""
+    context_tokens: int = 100_000
+    """Above this a conversation's oldest results are put aside."""
+    max_turns: int = 100
+    """Requests of one plan to its model."""
+    max_refusals_in_a_row: int = 5
+    """After so many a plan with a model ends constrained."""
+    model_timeout_s: int = 300
+    """Time limit of one request to a model."""
+    mcp_servers: tuple[str, ...] = ()
+    """Files of MCP servers whose tools every plan may use."""
 
 
 KEYS: Final = tuple(item.name for item in fields(Settings))

@@ -9,14 +9,14 @@ from cleveragents.config.delegation import read_delegation
 from cleveragents.config.expression import NAME
 from cleveragents.config.plan_input import NAME_HINT
 from cleveragents.config.reference_check import (
-    FIELDS,
-    OWN_TOOL_FIELDS,
     SUBPLAN_FIELDS,
     Readable,
     Scope,
     check_references,
+    fields_of,
     refuse_references,
 )
+from cleveragents.config.script_output import read_result
 from cleveragents.policy.condition import compile_output
 from cleveragents.policy.shape import json_mapping
 from cleveragents.terms.plan import (
@@ -52,6 +52,7 @@ _SUBPLAN_KEYS: Final = (
     "actor",
     "inputs",
     "outputs",
+    "result",
     "steps",
     "merge_strategy",
 )
@@ -154,7 +155,7 @@ def _step(reader: Reader, kind: str, name: str, members: tuple[str, ...], scope:
         found["args"].entries()
         check_references(found["args"], scope)
         arguments = found["args"].checked(json_mapping)
-    scope.steps[name] = Readable(f"a call of {tool}", FIELDS.get(tool, OWN_TOOL_FIELDS))
+    scope.steps[name] = Readable(f"a call of {tool}", fields_of(tool))
     return ToolStep(
         name, tool, arguments, on_denied=_on(found, "on_denied"), on_error=_on(found, "on_error")
     )
@@ -221,13 +222,17 @@ def read_subplan(
     """
     found = reader.mapping(_SUBPLAN_KEYS, required=("delegate",))
     for key, item in found.items():
-        if not is_data and key not in ("inputs", "steps"):
+        if not is_data and key not in ("inputs", "steps", "result"):
             refuse_references(item)
     name = read_name(found["name"]) if "name" in found else default_name
     if not name:
         raise reader.error("a subplan needs a name")
     inputs = _named_values(found.get("inputs"), "an input")
-    actor, goal, steps = read_task(found, reader, Scope(inputs=tuple(inputs)))
+    scope = Scope(inputs=tuple(inputs))
+    actor, goal, steps = read_task(found, reader, scope)
+    outputs, result = read_outputs(found.get("outputs")), {}
+    if "result" in found:
+        result = read_result(found["result"], actor=actor, outputs=outputs, scope=scope)
     strategy = ""
     if "merge_strategy" in found:
         strategy = found["merge_strategy"].choice({known: known for known in MERGE_STRATEGIES})
@@ -237,7 +242,8 @@ def read_subplan(
         goal=goal,
         actor=actor,
         inputs=inputs,
-        outputs=_outputs(found.get("outputs")),
+        outputs=outputs,
+        result=result,
         steps=steps,
         merge_strategy=strategy,
     )
@@ -290,7 +296,12 @@ def _named(reader: Reader, what: str) -> dict[str, Reader]:
     return found
 
 
-def _outputs(reader: Reader | None) -> dict[str, Mapping[str, object]]:
+def read_outputs(reader: Reader | None) -> dict[str, Mapping[str, object]]:
+    """Read declared outputs, each with the JSON Schema that its value has to fit.
+
+    Raises:
+        ConfigurationError: A name or a schema cannot be understood.
+    """
     if reader is None:
         return {}
     return {name: _output(item) for name, item in _named(reader, "an output").items()}

@@ -34,7 +34,7 @@ _LIMITS: Final = (
 class Start:
     """What the host said on the command line: nothing of it is secret.
 
-    ``CHANNELS LIMITS CANARY_FILE CANARY_SOCKET WRITABLE... [-- COMMAND...]``
+    ``CHANNELS[+NETWORK] LIMITS CANARY_FILE CANARY_SOCKET WRITABLE... [-- COMMAND...]``
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
@@ -45,7 +45,10 @@ class Start:
             cut = own.index("--")
             self.command = tuple(own[cut + 1 :])
             del own[cut:]
-        self.channels = tuple(int(value) for value in own[0].split(","))
+        channels, _, network = own[0].partition("+")
+        self.network = int(network or -1)
+        """Where the listening socket is handed over; -1: the cell has no network."""
+        self.channels = tuple(int(value) for value in channels.split(","))
         """The tools' channel; a program's own one is the second."""
         self.channel = self.channels[0]
         self.limits = tuple(int(value) for value in own[1].split(","))
@@ -61,6 +64,12 @@ def enter(start: Start) -> tuple[int, dict[str, str]]:
         The Landlock version in force, and the checks as ``self_check.run`` gives them.
     """
     limit(start.limits)
+    if start.network >= 0:
+        # Only in cells with a network.
+        from cleveragents.guest import forwarder  # noqa: PLC0415
+
+        # Gone before the checks: they find the same descriptors in every cell.
+        forwarder.hand_over(start.network)
     version = landlock.apply(start.writable)
     checks = self_check.run(
         channels=start.channels, canary_file=start.canary_file, canary_socket=start.canary_socket

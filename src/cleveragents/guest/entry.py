@@ -5,6 +5,7 @@ Until the hello is out nothing dear is imported; a cold start waits for it.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cleveragents.guest import confine
@@ -31,6 +32,12 @@ def main_unconfined() -> None:
 
 
 def enter(start: confine.Start) -> None:
-    """Take on limits and Landlock, make the checks and report them in the hello."""
+    """Take on limits and Landlock, report the checks in the hello, name the proxy if any."""
     version, checks = confine.enter(start)
     confine.write_all(start.channel, confine.hello(checks, version=version))
+    if start.network >= 0:
+        # Only in cells with a network.
+        from cleveragents.guest import forwarder  # noqa: PLC0415
+
+        # After the checks, which want an environment built from nothing.
+        forwarder.announce(os.environ)

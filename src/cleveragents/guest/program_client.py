@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from cleveragents.boundary.frame import FrameReader, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _QUOTA = 1 << 62
 
@@ -86,6 +86,45 @@ class Client:
     def progress(self, text: str) -> None:
         """Report a line for people."""
         self._request("progress", text=text)
+
+    def decide(
+        self,
+        question: str,
+        choice: str,
+        *,
+        alternatives: Sequence[str] = (),
+        reason: str = "",
+        parent: str = "",
+    ) -> str:
+        """Have a decision recorded for people, and get its id.
+
+        Args:
+            question: What was to be decided.
+            choice: What was decided.
+            alternatives: What else there was.
+            reason: Why.
+            parent: Id of an earlier decision that it belongs to.
+
+        Raises:
+            RefusedError: It is too long, one too many, or its parent is not known.
+        """
+        value = self._request(
+            "decide",
+            question=question,
+            choice=choice,
+            alternatives=list(alternatives),
+            reason=reason,
+            parent=parent,
+        )["value"]
+        return str(value["decision"])
+
+    def conclude(self, decision: str, outcome: str) -> None:
+        """Say what became of a decision that ``decide`` recorded.
+
+        Raises:
+            RefusedError: This program has made no such decision.
+        """
+        self._request("outcome", decision=decision, text=outcome)
 
     def submit(self, outputs: Mapping[str, object] | None = None, summary: str = "") -> None:
         """Hand the result in, once; then end with exit code 0."""

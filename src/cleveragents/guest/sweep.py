@@ -14,9 +14,13 @@ import os
 import signal
 import time
 from contextlib import suppress
-from typing import Final
 
 from cleveragents.boundary.process_tree import descendants
+
+# No typing: it is what a cold cell would wait for.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PAUSE_S: Final = 0.001

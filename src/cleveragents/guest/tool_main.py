@@ -11,15 +11,17 @@ import os
 import select
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, Final
 
 from cleveragents.boundary.frame import FrameError, FrameReader
 from cleveragents.errors import ToolFailedError
 from cleveragents.guest import confine, sweep, tool_wire
 from cleveragents.guest.tool_wire import WireError
 
+# No typing: it is what a cold cell would wait for.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Final
 
     from cleveragents.tools.body.change import Prepared
 

@@ -8,12 +8,14 @@ host is the trusted side; what it sends is checked for shape all the same.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
 
 from cleveragents.boundary.frame import MAX_FRAME, FrameError, pack
 
+# No typing: it is what a cold cell would wait for.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 _FIELDS: Final[Mapping[str, Mapping[str, type]]] = {
     "configure": {"type": str, "tools": list, "own": list},

@@ -18,6 +18,7 @@ from cleveragents.errors import (
     RecordError,
 )
 from cleveragents.plans.charter import read_charter
+from cleveragents.plans.decision_book import Choice
 from cleveragents.plans.plan_state import PlanState
 from cleveragents.record import plan_row
 from cleveragents.record.entry import Entry
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CALL_ID: Final = "apply"
+AUTO: Final = "the automation profile says apply: auto"
+ASKED: Final = "'agents plan apply' was typed, or answered at the terminal"
 BUSY_TRIES: Final = 200
 BUSY_WAIT_S: Final = 0.05
 """Another apply to the same directory is over in moments; what takes ten seconds is told."""
@@ -47,11 +50,13 @@ class ApplyDesk:
     Args:
         means: The shared parts.
         directory_apply: Changes directories, all or nothing.
+        who: The person at this terminal, for the record.
     """
 
-    def __init__(self, means: Means, directory_apply: DirectoryApply) -> None:
+    def __init__(self, means: Means, directory_apply: DirectoryApply, *, who: str) -> None:
         self._means = means
         self._directory_apply = directory_apply
+        self._who = who
 
     def settle(self, plan_id: str, *, is_told: bool) -> PlanState:
         """Decide after a run whether its changes are applied now.
@@ -71,6 +76,7 @@ class ApplyDesk:
         with self._means.owned(plan_id):
             row = plan_row.get(self._means.store, plan_id)
             proposal = self._proposal(plan_id)
+            why = "--apply was given" if is_told else AUTO
             is_told = is_told or charter.conduct.apply == "auto"
             if not is_told and not proposal.changes:
                 # There is nothing to ask about, and nobody said that it shall be applied.
@@ -80,8 +86,12 @@ class ApplyDesk:
                 if answer is None and proposal.held and is_told:
                     self._move(plan_id, _state(row).waiting())
                     raise ApprovalPendingError(plan_id=plan_id, call_id=CALL_ID, tool_name="apply")
+                why = ASKED
                 if not answer:
+                    if answer is False:
+                        self._decided(charter, proposal, why, is_yes=False)
                     return _state(row)
+            self._decided(charter, proposal, why)
             return self._apply(charter, proposal)
 
     def check_whole(self, directory: Path) -> None:
@@ -124,8 +134,11 @@ class ApplyDesk:
             row = plan_row.get(self._means.store, plan_id)
             self._check_finished(row, is_partial=is_partial)
             proposal = self._proposal(plan_id)
+            why = "--yes was given" if is_confirmed else ASKED
             if not is_confirmed and not self._ask_by_hand(charter, proposal):
+                self._decided(charter, proposal, why, is_yes=False)
                 return _state(row)
+            self._decided(charter, proposal, why)
             return self._apply(charter, proposal)
 
     # -- asking ---------------------------------------------------------------
@@ -138,6 +151,29 @@ class ApplyDesk:
             raise ApprovalPendingError(plan_id=charter.plan_id, call_id=CALL_ID, tool_name="apply")
         # The command was typed; only held files need more than that.
         return True
+
+    def _decided(
+        self, charter: Charter, proposal: MergeProposal, reason: str, *, is_yes: bool = True
+    ) -> None:
+        """Record what was said to the changes; the same answer to the same tree once."""
+        if not proposal.changes:
+            # Nobody is asked about nothing.
+            return
+        is_person = reason != AUTO
+        answer = "yes" if is_yes else "no"
+        self._means.decisions.record(
+            charter,
+            Choice(
+                key=f"apply:{answer}:{proposal.tree}",
+                question=f"are the changes applied ({_summary(proposal)})?",
+                choice=answer,
+                alternatives=("no" if is_yes else "yes",),
+                reason=reason,
+                calls=(CALL_ID,),
+                by="person" if is_person else "runtime",
+                who=self._who if is_person else "",
+            ),
+        )
 
     def _ask(self, charter: Charter, proposal: MergeProposal) -> bool | None:
         if not proposal.changes:

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, cast
 
 from cleveragents.config.credential_source import CredentialSource
 from cleveragents.errors import RecordError
+from cleveragents.plans.mind import NO_MIND, Mind, mind_from_mapping, mind_to_mapping
 from cleveragents.policy.grant import Grant, grant_from_mapping
 from cleveragents.policy.grant import to_mapping as grant_to_mapping
 from cleveragents.policy.profile import SafetyProfile, profile_digest, profile_from_mapping
 from cleveragents.policy.profile import to_mapping as profile_to_mapping
 from cleveragents.terms.cost import NO_LIMITS, Limits
 from cleveragents.terms.digest import digest_value
+from cleveragents.tools.mcp_spec import PinnedServer, pinned_from_mapping
+from cleveragents.tools.mcp_spec import to_mapping as pinned_to_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,6 +85,10 @@ class Charter:
     warnings: tuple[str, ...] = ()
     """Patterns and names of the profiles that match no tool."""
     session_id: str = ""
+    mind: Mind = NO_MIND
+    """Models lent to it and to its subplans."""
+    servers: tuple[PinnedServer, ...] = ()
+    """MCP servers with their tools, as they were when the root plan started."""
 
     @property
     def profile_name(self) -> str:
@@ -137,6 +144,8 @@ def to_mapping(charter: Charter) -> dict[str, object]:
             for name, source in charter.credentials.items()
         },
         "warnings": list(charter.warnings),
+        "mind": mind_to_mapping(charter.mind),
+        "servers": [pinned_to_mapping(server) for server in charter.servers],
     }
 
 
@@ -183,6 +192,14 @@ def charter_from_mapping(raw: Mapping[str, object]) -> Charter:
             credentials=_credentials(raw["credentials"]),
             warnings=_strings(raw["warnings"]),
             session_id=str(raw.get("session_id", "")),
+            # A plan of an earlier version has none.
+            mind=mind_from_mapping(cast("Mapping[str, object]", raw["mind"]))
+            if "mind" in raw
+            else NO_MIND,
+            servers=tuple(
+                pinned_from_mapping(item)
+                for item in cast("list[Mapping[str, object]]", raw.get("servers", []))
+            ),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from cleveragents.config.plan_file import subplan_from_stored
+from cleveragents.config.plan_file import subplan_from_stored, subplan_to_mapping
 from cleveragents.errors import (
     ApprovalPendingError,
     ConfigurationError,
+    DelegationError,
     MergeConflictError,
     PlanCancelledError,
     RecordError,
     SubplanRefusedError,
     ToolFailedError,
 )
-from cleveragents.plans.charter import read_charter
-from cleveragents.terms.call import attempts
+from cleveragents.plans import purse
+from cleveragents.plans.charter import Charter, read_charter
+from cleveragents.terms.call import ToolCall, attempts
+from cleveragents.terms.plan import SubplanStep
 
 if TYPE_CHECKING:
-    from cleveragents.plans.charter import Charter
     from cleveragents.plans.plan_state import Ending
     from cleveragents.plans.running_plan import RunningPlan
+    from cleveragents.policy.grant import Grant
     from cleveragents.record.log import RecordLog
-    from cleveragents.terms.call import ToolCall
     from cleveragents.terms.plan import SubplanDefinition
 
 
@@ -37,6 +40,76 @@ def definition_of(request: ToolCall) -> SubplanDefinition:
         return subplan_from_stored(request.arguments)
     except ConfigurationError as error:
         raise ToolFailedError(tool_name=request.tool, reason=error.message) from error
+
+
+def granted(definition: SubplanDefinition, parent: Charter) -> Grant:
+    """Give what a child is handed of its parent's rights.
+
+    Raises:
+        DelegationError: More was asked for than the parent may hand on.
+    """
+    grant = parent.grant.attenuate(definition.delegate)
+    if definition.actor.kind == "program" and "execute" not in grant.effects:
+        raise DelegationError(
+            excesses=("a program actor, which needs 'execute' in the ceiling handed on",)
+        )
+    return grant
+
+
+def child_charter(
+    request: ToolCall,
+    parent: Charter,
+    definition: SubplanDefinition,
+    *,
+    child_id: str,
+    grant: Grant,
+    base_tree: str,
+) -> Charter:
+    """Write what a child may do: its grant, and everything else as its parent has it."""
+    budget = definition.delegate.budget
+    return Charter(
+        plan_id=child_id,
+        root_id=parent.root_id,
+        parent_id=parent.plan_id,
+        call_id=request.call_id,
+        depth=parent.depth + 1,
+        name=definition.name,
+        definition=dict(request.arguments),
+        inputs=definition.inputs,
+        grant=grant,
+        profiles=parent.child_profiles,
+        child_profiles=parent.child_profiles,
+        conduct=parent.conduct,
+        isolation=parent.isolation,
+        base_tree=base_tree,
+        workspace=parent.workspace,
+        limits=budget,
+        accounts=purse.child_chain(child_id, budget, parent.accounts),
+        tools=parent.tools,
+        session_id=parent.session_id,
+        mind=parent.mind,
+        servers=parent.servers,
+    )
+
+
+def following_spawn(request: ToolCall, parent: RunningPlan) -> ToolCall | None:
+    """The spawn call that a script makes right after this one, but for its inputs' values.
+
+    ``None``: the next step is another one, or nobody knows it before it is taken.
+    """
+    if parent.definition.actor.kind != "script":
+        return None
+    steps = parent.definition.steps
+    for step, following in pairwise(steps):
+        if step.id == request.step and isinstance(following, SubplanStep):
+            arguments = subplan_to_mapping(following.subplan)
+            return ToolCall(step=following.id, tool=request.tool, arguments=arguments)
+    return None
+
+
+def is_spawned(log: RecordLog, request: ToolCall, parent: RunningPlan) -> bool:
+    """Say whether a spawn call has made its child already."""
+    return any(e.kind == "spawn" for e in log.call_entries(parent.plan_id, request.call_id))
 
 
 def known_child(log: RecordLog, request: ToolCall, parent: RunningPlan) -> Charter | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cleveragents.boundary.git_answer import Stage, file_mode
 from cleveragents.errors import ConfigurationError
+from cleveragents.plans.plan_choice import SIDES, conflict_choice
 from cleveragents.record.entry import Entry
 
 if TYPE_CHECKING:
@@ -16,11 +17,9 @@ if TYPE_CHECKING:
     from cleveragents.boundary.git import Git
     from cleveragents.boundary.git_answer import MergeConflict
     from cleveragents.plans.charter import Charter
-    from cleveragents.record.entry import Kind
+    from cleveragents.plans.decision_book import DecisionBook
+    from cleveragents.record.entry import Kind, StoredEntry
     from cleveragents.record.log import RecordLog
-
-SIDES = ("ours", "theirs", "base")
-"""``ours`` = the parent's tree so far, ``theirs`` = the child's (design, section 11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,13 @@ class ConflictBook:
     Args:
         log: The record.
         git: Keeps the contents that a person gives.
+        decisions: Where what a person chose is kept for people.
     """
 
-    def __init__(self, log: RecordLog, git: Git) -> None:
+    def __init__(self, log: RecordLog, git: Git, decisions: DecisionBook) -> None:
         self._log = log
         self._git = git
+        self._decisions = decisions
 
     def choices(
         self,
@@ -131,13 +132,14 @@ class ConflictBook:
             for conflict in self.open_conflicts(plan_id)
         ]
 
-    def resolve(self, charter: Charter, path: str, *, take: str) -> OpenConflict:
+    def resolve(self, charter: Charter, path: str, *, take: str, who: str = "") -> OpenConflict:
         """Settle one path.
 
         Args:
             charter: The conflicted plan.
             path: As ``plan conflicts`` lists it.
             take: ``ours``, ``theirs``, ``base``, or the path of a file.
+            who: The person, where it is known.
 
         Raises:
             ConfigurationError: No such conflict is open, or the file cannot be read.
@@ -146,12 +148,16 @@ class ConflictBook:
         for conflict in conflicts:
             if conflict.path == path:
                 stage = self._chosen(conflict, take)
-                self._append(
-                    "resolution",
-                    charter,
-                    conflict.call_id,
-                    {"path": path, "take": take, "stage": _stage_to_list(stage)},
+                body = {"path": path, "take": take, "stage": _stage_to_list(stage)}
+                settled = self._append("resolution", charter, conflict.call_id, body)
+                choice = conflict_choice(
+                    (path,),
+                    take=take,
+                    call_id=conflict.call_id,
+                    parent=self._decisions.find_spawn(charter.plan_id, conflict.call_id),
+                    key=f"resolve:{settled.position}",
                 )
+                self._decisions.record(charter, replace(choice, by="person", who=who))
                 return conflict
         known = ", ".join(sorted(c.path for c in conflicts)) or "none"
         raise ConfigurationError(
@@ -175,8 +181,8 @@ class ConflictBook:
 
     def _append(
         self, kind: Kind, charter: Charter, call_id: str, body: Mapping[str, object]
-    ) -> None:
-        self._log.append(
+    ) -> StoredEntry:
+        return self._log.append(
             Entry(
                 kind=kind,
                 root_id=charter.root_id,

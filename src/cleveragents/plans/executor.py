@@ -11,30 +11,33 @@ from typing import TYPE_CHECKING
 from cleveragents.errors import (
     ApprovalPendingError,
     CleverAgentsError,
-    ConfigurationError,
     MergeConflictError,
     MergeRefusedError,
     PlanBudgetExceededError,
     PlanCancelledError,
+    RecordError,
     RefusalError,
     ToolFailedError,
 )
 from cleveragents.plans.actor.program import ProgramActor, Submission, Task
+from cleveragents.plans.actor.program_decision import shown_decisions
 from cleveragents.plans.actor.script import ScriptActor
 from cleveragents.plans.plan_state import Ending, PlanState
 from cleveragents.policy.cell_right import cell_rights
 from cleveragents.terms.interaction import ProgressEvent
-from cleveragents.terms.plan import SubplanDefinition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from cleveragents.plans.decision_book import Choice, DecisionBook
     from cleveragents.plans.group import GroupBook, MemberEnding
     from cleveragents.plans.running_plan import RunningPlan
     from cleveragents.plans.watch import Watch
+    from cleveragents.record.decision_tree_view import Decision
     from cleveragents.runtime.tool_runtime import ToolRuntime
     from cleveragents.terms.call import CallResult, ToolCall
     from cleveragents.terms.interaction import Interaction
+    from cleveragents.terms.plan import Phase
 
 
 class PlanExecutor:
@@ -46,6 +49,8 @@ class PlanExecutor:
         watch: Cancel requests and time limits.
         interaction: Who is told what happens.
         groups: Which spawn calls merge together.
+        decisions: Where the actor's choices are kept.
+        enter: Says which phase the plan is in.
     """
 
     def __init__(
@@ -56,12 +61,16 @@ class PlanExecutor:
         watch: Watch,
         interaction: Interaction,
         groups: GroupBook,
+        decisions: DecisionBook,
+        enter: Callable[[Phase], None],
     ) -> None:
         self._plan = plan
         self._door = door
         self._watch = watch
         self._interaction = interaction
         self._groups = groups
+        self._decisions = decisions
+        self._enter = enter
 
     def run(self) -> Ending:
         """Let the actor act until it is done or something ends it."""
@@ -87,17 +96,17 @@ class PlanExecutor:
         try:
             result = self._door.call(call, self._plan.context)
         except (RefusalError, MergeRefusedError) as error:
-            self._tell("denied", f"{call.call_id}: {error.message}")
+            self.report("denied", f"{call.call_id}: {error.message}")
             raise
         except ApprovalPendingError as error:
-            self._tell("waiting", f"{call.call_id}: {error.message}")
+            self.report("waiting", f"{call.call_id}: {error.message}")
             raise
         except ToolFailedError as error:
             # A cell that the watch ended looks like a failed tool from here.
             self._check_time(call, is_under_way=True)
-            self._tell("failed", f"{call.call_id}: {error.message}")
+            self.report("failed", f"{call.call_id}: {error.message}")
             raise
-        self._tell(
+        self.report(
             "call", f"{call.call_id}: {call.tool}" + (" (recorded)" if result.replayed else "")
         )
         return result
@@ -106,7 +115,7 @@ class PlanExecutor:
         try:
             self._watch.check(self._plan)
         except PlanBudgetExceededError as error:
-            self._tell("denied", f"{call.call_id}: {error.message}")
+            self.report("denied", f"{call.call_id}: {error.message}")
             self._door.refuse_late(error, call, self._plan.context, is_under_way=is_under_way)
 
     def open_group(self, steps: tuple[str, ...], *, fail_fast: bool) -> None:
@@ -117,6 +126,18 @@ class PlanExecutor:
         """Say how the last attempt of a group's member ended."""
         self._groups.leave(self._plan.plan_id, step, ending)
 
+    def decide(self, choice: Choice) -> str:
+        """Record a decision of this plan, once; gives its id."""
+        return self._decisions.record(self._plan.charter, choice)
+
+    def conclude(self, decision_id: str, outcome: str) -> None:
+        """Say what became of a decision of this plan."""
+        self._decisions.conclude(self._plan.charter, decision_id, outcome)
+
+    def decision(self, decision_id: str) -> Decision | None:
+        """Give a decision of this plan; ``None`` when it has made no such decision."""
+        return self._decisions.find(self._plan.plan_id, decision_id)
+
     def open_resource(self, resource: str, call_id: str) -> Mapping[str, object]:
         """Ask the door for a resource by name.
 
@@ -124,7 +145,10 @@ class PlanExecutor:
             SecurityBoundaryViolation: It was not handed to this plan.
         """
         self._watch.check(self._plan)
-        return self._door.open(resource, call_id, self._plan.context)
+        value = self._door.open(resource, call_id, self._plan.context)
+        if value["resource"] != f"plan:{self._plan.plan_id}/decisions":
+            return value
+        return {**value, **shown_decisions(self._decisions.listing(self._plan.plan_id))}
 
     def attempt_of(self, tool: str) -> int:
         """Which attempt a program's call belongs to.
@@ -148,7 +172,7 @@ class PlanExecutor:
 
     def tell(self, text: str) -> None:
         """Report a line of the actor's own words."""
-        self._tell("call", f"says: {self._door.redacted(text)}")
+        self.report("call", f"says: {self._door.redacted(text)}")
 
     def _act(self) -> Submission:
         definition, charter = self._plan.definition, self._plan.charter
@@ -161,25 +185,39 @@ class PlanExecutor:
                 }
                 actor = ScriptActor(self, inputs=charter.inputs, facts=facts)
                 actor.run(definition.steps)
-                return Submission()
+                return Submission(outputs=self._door.redacted(actor.outputs(definition)))
             case "program":
                 return self._run_program()
-            case kind:
-                raise ConfigurationError(
-                    problem=f"the actor kind {kind!r} cannot be run by this version",
-                    where="actor.kind",
-                    hint="known: script, program",
-                )
+            case "gateway":
+                return self._serve()
+            case "llm":
+                # Its parts are loaded where a model is asked, and nowhere else.
+                from cleveragents.plans.actor.mind_seat import MindSeat  # noqa: PLC0415
+
+                return MindSeat(
+                    self,
+                    self._plan,
+                    door=self._door,
+                    watch=self._watch,
+                    decisions=self._decisions,
+                    enter=self._enter,
+                ).run()
+
+    def _serve(self) -> Submission:
+        if self._plan.served is None:  # cannot be: the opener gives a gateway's plan its client
+            raise RecordError(problem=f"plan {self._plan.plan_id} has no client")
+        self._plan.served.act(self)
+        self._watch.check(self._plan)
+        return Submission()
 
     def _run_program(self) -> Submission:
         definition, charter = self._plan.definition, self._plan.charter
-        outputs = definition.outputs if isinstance(definition, SubplanDefinition) else {}
         task = Task(
             plan_id=self._plan.plan_id,
             name=definition.name,
             goal=definition.goal,
             inputs=charter.inputs,
-            outputs=outputs,
+            outputs=definition.outputs,
             tools=tuple(sorted(charter.grant.tools)),
         )
         self._watch.check(self._plan)
@@ -216,7 +254,8 @@ class PlanExecutor:
                 ended = state.errored()
         return Ending(state=ended, exit_code=error.exit_code, error=error)
 
-    def _tell(self, kind: str, text: str) -> None:
+    def report(self, kind: str, text: str) -> None:
+        """Tell whoever watches what happened."""
         self._interaction.progress(
             ProgressEvent(plan_id=self._plan.plan_id, kind=kind, text=text)  # type: ignore[arg-type]
         )

@@ -65,13 +65,47 @@ class Group:
         self._fallen: set[str] = set()
         self._broken = ""
         self._is_failed = False
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        """Waited on by those who may start, at most as many as have a place."""
+        # One each: a member that ends wakes the one whose turn it is, and not all that wait.
+        self._turns = {step: threading.Condition(self._lock) for step in steps}
+        self._places = {step: place for place, step in enumerate(steps)}
+        self._next = 0
+        """Of the order: everybody before it has had a turn."""
+        self._line = {step: threading.Condition(self._lock) for step in steps}
+        self._passed: set[str] = set()
+        self._first = 0
+        """Of the order: everybody before it has come to the head of the line, or never will."""
 
     def begin(self, step: str) -> None:
         """Say that a member asks for a place, for its first attempt or another one."""
         with self._changed:
             self._fallen.discard(step)
             self._changed.notify_all()
+
+    def wait_in_line(self, step: str) -> None:
+        """Wait until every earlier member has come to its place, so that they start in order."""
+        with self._lock:
+            self._line[step].wait_for(lambda: self._places[step] <= self._first)
+
+    def pass_on(self, step: str) -> None:
+        """Say that a member has come to its place, and the next one may come up."""
+        with self._lock:
+            self._pass(step)
+
+    def _pass(self, step: str) -> None:
+        self._passed.add(step)
+        while self._first < len(self._order) and self._order[self._first] in self._passed:
+            self._first += 1
+        if self._first < len(self._order):
+            self._line[self._order[self._first]].notify_all()
+
+    @property
+    def is_broken(self) -> bool:
+        """Say whether no member may be started any more."""
+        with self._lock:
+            return bool(self._broken)
 
     def fall(self, step: str) -> None:
         """Say that a member's attempt ended badly; what follows of it is not known yet."""
@@ -111,26 +145,25 @@ class Group:
         Raises:
             GroupEndedError: Another member failed or conflicts.
         """
-        earlier = set(self._order[: self._order.index(step)])
-        with self._changed:
+        with self._lock:
             self._running.pop(step, None)
             is_late = self._is_failed
             self._ended.add(step)
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._broken or self._is_turn(earlier))
+            self._wake()
+            self._turns[step].wait_for(lambda: self._broken or self._is_turn(step))
             if self._broken:
                 raise GroupEndedError(self._broken, is_late=is_late)
         try:
             yield
         except MergeConflictError as conflict:
-            with self._changed:
+            with self._lock:
                 reason = f"it waits until the conflict of {conflict.plan_id} is settled"
                 self._broken = self._broken or reason
             raise
         finally:
-            with self._changed:
+            with self._lock:
                 self._merged.add(step)
-                self._changed.notify_all()
+                self._wake()
 
     def leave(self, step: str, ending: MemberEnding) -> None:
         """Say that a member is done, merged or not; the others need not wait for it.
@@ -150,13 +183,26 @@ class Group:
                 reason = f"{step} failed and the group is fail_fast: {ending.failure}"
                 self._broken = self._broken or reason
             self._fallen.discard(step)
+            self._pass(step)
             running = tuple(self._running.values()) if ends_others else ()
             self._changed.notify_all()
+            self._wake()
         for plan_id in running:
             self._end(plan_id)
 
-    def _is_turn(self, earlier: set[str]) -> bool:
-        return self._ended.issuperset(self._order) and self._merged.issuperset(earlier)
+    def _is_turn(self, step: str) -> bool:
+        # Not after: one that is tried again has had its turn.
+        return len(self._ended) == len(self._order) and self._places[step] <= self._next
+
+    def _wake(self) -> None:
+        """Wake the one whose turn it is, if it is anybody's; all when the group is broken."""
+        while self._next < len(self._order) and self._order[self._next] in self._merged:
+            self._next += 1
+        if self._broken:
+            for waiting in self._turns.values():
+                waiting.notify_all()
+        elif self._next < len(self._order):
+            self._turns[self._order[self._next]].notify_all()
 
 
 class GroupBook:

@@ -13,8 +13,10 @@ from cleveragents.plans.charter import read_charter, to_mapping
 from cleveragents.plans.executor import PlanExecutor
 from cleveragents.plans.group import GroupBook
 from cleveragents.plans.merge import MergeInterface
+from cleveragents.plans.nest import remove_orphans
 from cleveragents.plans.nursery import Nursery
 from cleveragents.plans.opener import PlanOpener
+from cleveragents.plans.plan_choice import first_choice
 from cleveragents.plans.plan_state import Ending, PlanState
 from cleveragents.record import plan_row
 from cleveragents.record.entry import Entry
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
 
     from cleveragents.plans.charter import Charter
     from cleveragents.plans.means import Means
-    from cleveragents.plans.running_plan import RunningPlan
+    from cleveragents.plans.running_plan import RunningPlan, Served
     from cleveragents.runtime.call_context import CallContext
+    from cleveragents.runtime.plan_cell import PlanCell
     from cleveragents.terms.call import ToolCall
+    from cleveragents.terms.plan import Phase
 
 
 class PlanLifecycleService:
@@ -48,6 +52,7 @@ class PlanLifecycleService:
             groups=self._groups,
             create=self._create,
             run=self._run,
+            open_plan=lambda charter: self._opener.open(charter, spawner=self, is_fresh=True),
             merge=MergeInterface(means),
         )
 
@@ -65,6 +70,20 @@ class PlanLifecycleService:
         with self._means.owned(charter.root_id):
             self._create(charter, left_out=left_out)
             return self._run(charter, is_fresh=True)
+
+    def serve_root(self, charter: Charter, served: Served) -> Ending:
+        """Run a new root plan whose calls come from somebody else's client, to its end.
+
+        Args:
+            charter: What it may do; its ``plan_id`` is new.
+            served: Its tools, its hands and the loop that serves.
+
+        Raises:
+            RecordError: The record cannot be written.
+        """
+        with self._means.owned(charter.root_id):
+            self._create(charter)
+            return self._run(charter, is_fresh=True, served=served)
 
     def resume_root(
         self, plan_id: str, *, amended: Callable[[Charter], Charter] = lambda charter: charter
@@ -101,6 +120,7 @@ class PlanLifecycleService:
                 )
             self._means.rows.update(plan_id, cancel_requested=False)
             self._means.accounts.release_tree(plan_id)
+            remove_orphans(self._means, plan_id)
             charter = purse.as_amended(read_charter(self._means.log, plan_id), self._means.log)
             return self._run(amended(charter), is_fresh=False)
 
@@ -124,6 +144,7 @@ class PlanLifecycleService:
                         ended=means.timestamp(),
                     )
             means.accounts.release_tree(root_id)
+            remove_orphans(means, root_id)
 
     def spawn(self, call: ToolCall, context: CallContext) -> Mapping[str, object]:
         """Run one subplan to its merge; called by the door for a spawn that it let in."""
@@ -163,10 +184,21 @@ class PlanLifecycleService:
                 )
             )
 
-    def _run(self, charter: Charter, *, is_fresh: bool) -> Ending:
+    def _run(
+        self,
+        charter: Charter,
+        *,
+        is_fresh: bool,
+        served: Served | None = None,
+        prepared: PlanCell | None = None,
+    ) -> Ending:
         means = self._means
-        plan = self._opener.open(charter, spawner=self, is_fresh=is_fresh)
+        plan = self._opener.open(
+            charter, spawner=self, is_fresh=is_fresh, served=served, prepared=prepared
+        )
         self._running[charter.plan_id] = plan
+        way = first_choice(plan.definition, is_root=not charter.parent_id)
+        means.decisions.begin(charter, way, is_fresh=is_fresh)
         row = plan_row.get(means.store, charter.plan_id)
         means.watch.add(plan, used_ms=row.elapsed_ms)
         means.rows.update(charter.plan_id, phase="execute", state="processing", outcome=None)
@@ -180,16 +212,23 @@ class PlanLifecycleService:
                 watch=means.watch,
                 interaction=means.interaction,
                 groups=self._groups,
+                decisions=means.decisions,
+                enter=lambda phase: self._enter(charter, phase),
             ).run()
         finally:
+            self._nursery.leave(charter.plan_id)
             plan.cell.close()
             del self._running[charter.plan_id]
             elapsed_ms = means.watch.remove(charter.plan_id)
         return self._finish(plan, ending, elapsed_ms=elapsed_ms)
 
+    def _enter(self, charter: Charter, phase: Phase) -> None:
+        self._means.rows.update(charter.plan_id, phase=phase)
+
     def _finish(self, plan: RunningPlan, ending: Ending, *, elapsed_ms: int) -> Ending:
         means, charter = self._means, plan.charter
-        if ending.state.state != "waiting":
+        means.proposals.keep_log(plan, means.door.redacted(plan.cell.program_log))
+        if ending.state.state != "waiting" and plan.served is None:
             ending = self._collected(plan, ending)
         purse.give_back(means, charter)
         means.rows.update(
@@ -224,6 +263,7 @@ class PlanLifecycleService:
                 text=ending.error.message if ending.error else "done",
             )
         )
+        means.decisions.forget(charter.plan_id)
         return ending
 
     def _collected(self, plan: RunningPlan, ending: Ending) -> Ending:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cleveragents.boundary.workspace import Workspaces
     from cleveragents.plans.charter import Charter
     from cleveragents.plans.conflict_book import ConflictBook
+    from cleveragents.plans.decision_book import DecisionBook
     from cleveragents.plans.proposal_book import ProposalBook
     from cleveragents.plans.watch import Watch
     from cleveragents.record.account import AccountBook
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from cleveragents.record.owner import OwnerDesk
     from cleveragents.record.plan_table import PlanTable
     from cleveragents.record.store import Store
+    from cleveragents.runtime.cell_proxy import Edge
     from cleveragents.runtime.tool_registry import ToolRegistry
     from cleveragents.runtime.tool_runtime import ToolRuntime
+    from cleveragents.runtime.tool_server import ToolServers
     from cleveragents.terms.interaction import Interaction
 
 
@@ -42,13 +45,18 @@ class Means:
     workspaces: Workspaces
     proposals: ProposalBook
     conflicts: ConflictBook
+    decisions: DecisionBook
     launcher: CellLauncher
     limits: CellLimits
     door: ToolRuntime
+    open_edge: Callable[[], Edge]
+    """Gives what carries the connections of cells, when the first one comes."""
     watch: Watch
     interaction: Interaction
     tools_of: Callable[[Charter], ToolRegistry]
-    """The registry of a charter: built-in tools and the own tools it names."""
+    """The registry of a charter: built-in tools, and the own tools and servers it names."""
+    servers_of: Callable[..., ToolServers]
+    """The MCP servers of a charter; see ``assembly.server_room``."""
     new_id: Callable[[], str]
     timestamp: Callable[[], str]
 

@@ -7,9 +7,11 @@ subplan results to flow back to the parent plan".
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, Never, assert_never
 
 from cleveragents.errors import ConfigurationError, MergeConflictError, MergeRefusedError
+from cleveragents.plans.plan_choice import conflict_choice
 from cleveragents.plans.plan_state import PlanState
 from cleveragents.record.entry import Entry
 from cleveragents.terms.call import attempts
@@ -98,6 +100,7 @@ class MergeInterface:
             "ours": ours,
             "theirs": proposal.tree,
             "result": result,
+            "apart": outcome.is_apart,
         }
         self._append("merge", parent, call_id, body)
         return body
@@ -118,11 +121,25 @@ class MergeInterface:
                 self._refuse(child, problems)
             case "last_wins":
                 choices = {conflict.path: conflict.theirs for conflict in outcome.conflicts}
+                self._chosen(parent, call_id, paths)
             case "git_three_way" | "sequential_apply":
                 choices = self._choices(parent, child, call_id, outcome, paths)
             case _:
                 assert_never(strategy)
         return self._means.git.settle(outcome, choices)
+
+    def _chosen(self, parent: RunningPlan, call_id: str, paths: tuple[str, ...]) -> None:
+        """Record what nobody was asked about."""
+        decisions = self._means.decisions
+        choice = conflict_choice(
+            paths,
+            take="theirs",
+            call_id=call_id,
+            parent=decisions.find_spawn(parent.plan_id, call_id),
+            key=f"merge:{call_id}",
+        )
+        reason = "the merge strategy is last_wins"
+        decisions.record(parent.charter, replace(choice, by="runtime", reason=reason))
 
     def _choices(
         self,
@@ -161,16 +178,22 @@ class MergeInterface:
         git, ours, result = self._means.git, str(intent["ours"]), str(intent["result"])
         try:
             is_unmoved = (ours, result) == (proposal.base_tree, proposal.tree)
-            # Nothing to work out where the parent stands where the child began.
-            changes = proposal.changes if is_unmoved else git.changes(ours, result)
+            # Nothing to work out where the parent stands, at what changed, where the child began.
+            is_own = is_unmoved or intent.get("apart")
+            changes = proposal.changes if is_own else git.changes(ours, result)
+            is_known = parent.cell.known_tree == ours
             parent.cell.receive(changes)
         except MergeRefusedError as error:
             # Something that is not collected is in the way: what was written is taken back.
             with suppress(MergeRefusedError):
                 parent.cell.receive(git.changes(result, ours))
             self._refuse(child, error.problems)
-        self._append("merge", parent, call_id, {"subplan_id": child.plan_id, "done": True})
-        self._end_child(child, PlanState().merged())
+        if is_known:
+            self._means.proposals.remember(parent, result, changes)
+        # One commit: a merge that is over in the record is over in the child's row too.
+        with self._means.store.transaction():
+            self._append("merge", parent, call_id, {"subplan_id": child.plan_id, "done": True})
+            self._end_child(child, PlanState().merged())
 
     def _refuse(self, child: Charter, problems: tuple[str, ...]) -> Never:
         self._end_child(child, PlanState().merge_refused())

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from cleveragents.errors import (
     BudgetExceededError,
     CleverAgentsError,
-    DelegationError,
     IsolationUnavailableError,
     PlanCancelledError,
     RecordedEndingError,
 )
 from cleveragents.plans import purse
-from cleveragents.plans.charter import Charter
-from cleveragents.plans.child_call import definition_of, known_child, raise_unless_done
+from cleveragents.plans.child_call import (
+    child_charter,
+    definition_of,
+    granted,
+    known_child,
+    raise_unless_done,
+)
 from cleveragents.plans.group import GroupEndedError
-from cleveragents.plans.opener import merges_live
+from cleveragents.plans.household import Household
+from cleveragents.plans.nest import NestMaker
+from cleveragents.plans.plan_choice import spawning
 from cleveragents.plans.plan_state import Ending, PlanState
 from cleveragents.record import plan_row
 from cleveragents.record.entry import Entry
@@ -27,25 +32,16 @@ from cleveragents.terms.interaction import ProgressEvent
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from cleveragents.plans.charter import Charter
     from cleveragents.plans.group import Group, GroupBook
     from cleveragents.plans.means import Means
     from cleveragents.plans.merge import MergeInterface
+    from cleveragents.plans.nest import Nest
     from cleveragents.plans.running_plan import RunningPlan
-    from cleveragents.policy.grant import Grant
     from cleveragents.terms.call import ToolCall
     from cleveragents.terms.plan import SubplanDefinition
 
 OFF_UNSAFE: Final = "off-unsafe"
-
-
-@dataclass(frozen=True, slots=True)
-class _Household:
-    """What is shared by the children of one running plan."""
-
-    places: threading.Semaphore
-    """``max_parallel`` of them run; the rest wait in the queue."""
-    merging: threading.Lock
-    """Held while the parent's workspace is forked or merged into."""
 
 
 class Nursery:
@@ -56,6 +52,7 @@ class Nursery:
         groups: Which spawn calls merge together.
         create: Stores a new charter.
         run: Runs a charter to its end; the lifecycle's own.
+        open_plan: Makes a new charter able to act, without running it.
         merge: The only way back.
     """
 
@@ -66,14 +63,16 @@ class Nursery:
         groups: GroupBook,
         create: Callable[[Charter], None],
         run: Callable[..., Ending],
+        open_plan: Callable[[Charter], RunningPlan],
         merge: MergeInterface,
     ) -> None:
         self._means = means
         self._groups = groups
         self._create = create
         self._run = run
+        self._nests = NestMaker(means, open_plan=open_plan)
         self._merge = merge
-        self._households: dict[str, _Household] = {}
+        self._households: dict[str, Household] = {}
         self._lock = threading.Lock()
 
     def spawn(self, request: ToolCall, parent: RunningPlan) -> Mapping[str, object]:
@@ -94,15 +93,24 @@ class Nursery:
                 problem="a subplan never runs without the wall",
                 fix=f"leave out --isolation {OFF_UNSAFE}",
             )
+        definition = definition_of(request)
+        with spawning(self._means.decisions, parent.charter, request, definition):
+            return self._spawned(request, parent, definition)
+
+    def _spawned(
+        self, request: ToolCall, parent: RunningPlan, definition: SubplanDefinition
+    ) -> Mapping[str, object]:
         group = self._groups.find(parent.plan_id, request.step)
         household = self._household(parent)
-        definition = definition_of(request)
         group.begin(request.step)
-        with household.places:
+        with household.place(
+            request.step, group, lambda: self._nests.make(request, parent, definition, household)
+        ) as nest:
             # Only now: one that waited in the queue while the plan was ended is never made.
             self._means.watch.check(parent)
-            child, is_fresh = self._admitted(request, parent, definition, household, group)
-            ending = self._run_child(child, parent, is_fresh=is_fresh)
+            child, is_fresh = self._admitted(request, parent, definition, group, household, nest)
+            self._nests.expect_next(request, parent, child, household)
+            ending = self._run_child(child, parent, nest, is_fresh=is_fresh)
             if ending.exit_code:
                 # Before its place is free: whether the next may start is decided by this one.
                 group.fall(request.step)
@@ -114,12 +122,13 @@ class Nursery:
         request: ToolCall,
         parent: RunningPlan,
         definition: SubplanDefinition,
-        household: _Household,
         group: Group,
+        household: Household,
+        nest: Nest | None,
     ) -> tuple[Charter, bool]:
         try:
             group.check(request.step)
-            child, is_fresh = self._child(request, parent, definition, household)
+            child, is_fresh = self._child(request, parent, definition, household, nest)
             group.enter(request.step, child.plan_id)
         except GroupEndedError as ended:
             self._note(parent.charter, request.call_id, {"not_started": ended.reason})
@@ -133,7 +142,7 @@ class Nursery:
         child: Charter,
         definition: SubplanDefinition,
         group: Group,
-        household: _Household,
+        household: Household,
     ) -> Mapping[str, object]:
         try:
             with group.turn(request.step), household.merging:
@@ -184,108 +193,87 @@ class Nursery:
 
     # -- making -------------------------------------------------------------
 
-    def _household(self, parent: RunningPlan) -> _Household:
+    def _household(self, parent: RunningPlan) -> Household:
         with self._lock:
             return self._households.setdefault(
-                parent.plan_id,
-                _Household(
-                    places=threading.Semaphore(parent.charter.conduct.max_parallel),
-                    merging=threading.Lock(),
-                ),
+                parent.plan_id, Household(parent.charter.conduct.max_parallel)
             )
+
+    def leave(self, plan_id: str) -> None:
+        """Remove what was made ready for children that a plan never spawned; it has ended."""
+        with self._lock:
+            household = self._households.pop(plan_id, None)
+        if household is not None:
+            household.close()
 
     def _child(
         self,
         request: ToolCall,
         parent: RunningPlan,
         definition: SubplanDefinition,
-        household: _Household,
+        household: Household,
+        nest: Nest | None,
     ) -> tuple[Charter, bool]:
         known = known_child(self._means.log, request, parent)
         if known is not None:
             return known, False
-        grant = parent.charter.grant.attenuate(definition.delegate)
-        if definition.actor.kind == "program" and "execute" not in grant.effects:
-            raise DelegationError(
-                excesses=("a program actor, which needs 'execute' in the ceiling handed on",)
-            )
-        child_id = self._means.new_id()
+        grant = granted(definition, parent.charter)
+        child_id = nest.child_id if nest else self._means.new_id()
         # Moved before anything is made: a child never has more than its parent has left.
         self._means.accounts.open_purse(
             child_id, definition.delegate.budget, parent.charter.accounts
         )
         try:
-            charter = self._made(request, parent, definition, household, grant, child_id)
+            tree = self._nests.fork(parent, definition, grant, child_id, household, nest)
+            charter = child_charter(
+                request,
+                parent.charter,
+                definition,
+                child_id=child_id,
+                grant=grant,
+                base_tree=tree,
+            )
+            self._record(charter)
         except CleverAgentsError:
             self._means.accounts.close_purse(child_id)
             raise
+        if nest is not None:
+            nest.take()
         self._means.interaction.progress(
             ProgressEvent(plan_id=parent.plan_id, kind="spawned", text=definition.name)
         )
         return charter, True
 
-    def _made(
-        self,
-        request: ToolCall,
-        parent: RunningPlan,
-        definition: SubplanDefinition,
-        household: _Household,
-        grant: Grant,
-        child_id: str,
-    ) -> Charter:
-        log, budget = self._means.log, definition.delegate.budget
-        with household.merging:
-            slot = parent.cell.freeze()
-            base_tree = self._means.proposals.tree_of(parent)
-            # A copied parent shares no layers, and a program's own workspace is made at its start.
-            if slot.kind == "overlay" and not (
-                definition.actor.kind == "program" and merges_live(grant)
-            ):
-                self._means.workspaces.fork(slot, child_id, base_tree)
-        charter = Charter(
-            plan_id=child_id,
-            root_id=parent.charter.root_id,
-            parent_id=parent.plan_id,
-            call_id=request.call_id,
-            depth=parent.charter.depth + 1,
-            name=definition.name,
-            definition=dict(request.arguments),
-            inputs=definition.inputs,
-            grant=grant,
-            profiles=parent.charter.child_profiles,
-            child_profiles=parent.charter.child_profiles,
-            conduct=parent.charter.conduct,
-            isolation=parent.charter.isolation,
-            base_tree=base_tree,
-            workspace=parent.charter.workspace,
-            limits=budget,
-            accounts=purse.child_chain(child_id, budget, parent.charter.accounts),
-            tools=parent.charter.tools,
-            session_id=parent.charter.session_id,
-        )
+    def _record(self, charter: Charter) -> None:
         # One commit: a spawn that is recorded has a child, and a child has one spawn.
         with self._means.store.transaction():
-            log.append(
+            self._means.log.append(
                 Entry(
                     kind="spawn",
                     root_id=charter.root_id,
-                    plan_id=parent.plan_id,
-                    call_id=request.call_id,
-                    body={"subplan_id": child_id, "name": charter.name, "base_tree": base_tree},
+                    plan_id=charter.parent_id,
+                    call_id=charter.call_id,
+                    body={
+                        "subplan_id": charter.plan_id,
+                        "name": charter.name,
+                        "base_tree": charter.base_tree,
+                    },
                 )
             )
             self._create(charter)
-        return charter
 
     # -- running --------------------------------------------------------------
 
-    def _run_child(self, child: Charter, parent: RunningPlan, *, is_fresh: bool) -> Ending:
+    def _run_child(
+        self, child: Charter, parent: RunningPlan, nest: Nest | None, *, is_fresh: bool
+    ) -> Ending:
         if not is_fresh:
             recorded = self._recorded_ending(child)
             if recorded is not None:
                 return recorded
             child = purse.take_up(self._means, child, parent.charter.accounts)
-        return self._run(child, is_fresh=is_fresh)
+        prepared = nest.cell if nest is not None and nest.child_id == child.plan_id else None
+        return self._run(child, is_fresh=is_fresh, prepared=prepared)
 
     def _recorded_ending(self, child: Charter) -> Ending | None:
         """How a child ended before; ``None`` when it has to go on.

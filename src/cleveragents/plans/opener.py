@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cleveragents.boundary.cell_spec import CellSpec, OwnToolFile
 from cleveragents.config.plan_file import plan_from_stored, subplan_from_stored
+from cleveragents.errors import RecordError
 from cleveragents.plans.running_plan import RunningPlan
 from cleveragents.policy.cell_right import cell_rights
+from cleveragents.policy.connection import Caller, connecting_tools
+from cleveragents.policy.host_rule import HostRules
 from cleveragents.policy.path_rule import PathRules
 from cleveragents.policy.profile import profile_digest
 from cleveragents.policy.scope import compile_scope
 from cleveragents.policy.subplan_context import SubplanSecurityContext
 from cleveragents.record.entry import Entry
 from cleveragents.runtime.call_context import CallContext
+from cleveragents.runtime.cell_proxy import CellNetwork
 from cleveragents.runtime.journal import Journal
 from cleveragents.runtime.plan_cell import DIGEST_FILES, PlanCell
+from cleveragents.terms.interaction import ProgressEvent
+from cleveragents.terms.plan import ActorDefinition, PlanDefinition
+from cleveragents.terms.tool import Effect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket
+
     from cleveragents.boundary.workspace_slot import Slot
+    from cleveragents.config.mcp_server import ServerDefinition
     from cleveragents.plans.charter import Charter
     from cleveragents.plans.means import Means
+    from cleveragents.plans.running_plan import Served
     from cleveragents.policy.cell_right import CellRights
     from cleveragents.policy.grant import Grant
-    from cleveragents.runtime.call_context import Spawner
+    from cleveragents.runtime.call_context import Servers, Spawner
     from cleveragents.runtime.tool_registry import ToolRegistry
+    from cleveragents.terms.connection import Connection, Traffic
+    from cleveragents.terms.plan import SubplanDefinition
     from cleveragents.terms.tool import ToolSpec
 
 
@@ -43,30 +58,38 @@ class PlanOpener:
     def __init__(self, means: Means) -> None:
         self._means = means
 
-    def open(self, charter: Charter, *, spawner: Spawner, is_fresh: bool) -> RunningPlan:
+    def open(
+        self,
+        charter: Charter,
+        *,
+        spawner: Spawner,
+        is_fresh: bool,
+        served: Served | None = None,
+        prepared: PlanCell | None = None,
+    ) -> RunningPlan:
         """Make a charter able to act.
 
         Args:
             charter: The plan.
             spawner: Who makes its subplans.
             is_fresh: The plan was started just now: its record is empty.
+            served: What a gateway brings along, in place of a workspace.
+            prepared: Its hands, which were made ready before it.
+
+        Raises:
+            RecordError: A gateway's plan cannot go on without its client.
         """
-        tools = self._means.tools_of(charter)
-        rights = cell_rights(charter.profiles, charter.grant)
-        definition = (
-            subplan_from_stored(charter.definition)
-            if charter.parent_id
-            else plan_from_stored(charter.definition)
-        )
+        tools = served.tools if served else self._means.tools_of(charter)
+        definition = _definition(charter, is_served=served is not None)
         is_program = definition.actor.kind == "program"
         attempt = self._attempt(charter) if is_program else 1
-        slot = self._slot(charter, is_fresh=is_fresh, is_program=is_program, attempt=attempt)
-        cell = PlanCell(
-            launcher=self._means.launcher,
-            workspaces=self._means.workspaces,
-            slot=slot,
-            spec_of=lambda current: self._cell_spec(charter, rights, current, tools),
-        )
+        if served:
+            cell = served.hands
+        elif prepared:
+            cell = prepared
+        else:
+            facts = {"is_fresh": is_fresh, "is_program": is_program}
+            cell = self._cell(charter, tools, attempt=attempt, **facts)
         scope = compile_scope(
             profiles=charter.profiles,
             grant=charter.grant,
@@ -84,13 +107,96 @@ class PlanOpener:
             hosts=scope.bounds.hosts,
             spawner=spawner,
             credentials=charter.grant.credentials,
+            endpoints=frozenset((*charter.mind.endpoints, *charter.mind.fallbacks)),
             approvals=frozenset(charter.conduct.approvals),
             accounts=charter.accounts,
             security=_security(charter),
+            is_live=served is not None and served.is_writable,
         )
+        network = self._network(charter, context)
+        if network is not None and served is None:
+            cell.reach(network)
+        servers = served.servers if served else self._servers(charter, context, cell, network)
+        context = replace(context, servers=servers)
         return RunningPlan(
-            charter=charter, definition=definition, context=context, cell=cell, attempt=attempt
+            charter=charter,
+            definition=definition,
+            context=context,
+            cell=cell,
+            attempt=attempt,
+            served=served,
         )
+
+    def _cell(
+        self,
+        charter: Charter,
+        tools: ToolRegistry,
+        *,
+        is_fresh: bool,
+        is_program: bool,
+        attempt: int,
+    ) -> PlanCell:
+        rights = cell_rights(charter.profiles, charter.grant)
+        return PlanCell(
+            launcher=self._means.launcher,
+            workspaces=self._means.workspaces,
+            slot=self._slot(charter, is_fresh=is_fresh, is_program=is_program, attempt=attempt),
+            spec_of=lambda current: self._cell_spec(charter, rights, current, tools),
+        )
+
+    def _network(self, charter: Charter, context: CallContext) -> CellNetwork | None:
+        """Who answers at the port of this plan's cells; ``None``: they have none."""
+        effects = cell_rights(charter.profiles, charter.grant).effects
+        if Effect.NETWORK not in effects or not context.hosts.entries:
+            return None
+        door, interaction = self._means.door, self._means.interaction
+
+        def connect(
+            connection: Connection, caller: Caller, carry: Callable[[], Traffic]
+        ) -> Traffic:
+            return door.connect(connection, caller, context, effects=effects, carry=carry)
+
+        def tell(text: str) -> None:
+            interaction.progress(ProgressEvent(plan_id=charter.plan_id, kind="denied", text=text))
+
+        return CellNetwork(
+            open_edge=self._means.open_edge,
+            connect=connect,
+            hosts=context.hosts,
+            tools=connecting_tools(context.scope),
+            watched=frozenset(s.name for s in context.tools.specs.values() if s.origin == "own"),
+            tell=tell,
+        )
+
+    def _servers(
+        self, charter: Charter, context: CallContext, cell: PlanCell, network: CellNetwork | None
+    ) -> Servers | None:
+        if not charter.servers:
+            return None
+        named: dict[str, HostRules] = {}
+
+        def serve(listener: socket, name: str) -> Callable[[], None]:
+            if network is None:  # cannot be: without one no cell has a port
+                return listener.close
+            return network.open(listener, Caller(server=name, hosts=named[name])).close
+
+        def spec_of(definition: ServerDefinition) -> CellSpec:
+            named[definition.name] = HostRules.parse(definition.hosts, where=definition.where)
+            spec = cell.spec()
+            return replace(
+                spec,
+                own_tools=(),
+                tools=(),
+                # The user's own path too: configurations name it.
+                alias=charter.workspace,
+                network=spec.network and bool(definition.hosts),
+            )
+
+        servers = self._means.servers_of(
+            charter, spec_of=spec_of, hosts=context.hosts, guard=cell.guard, serve=serve
+        )
+        cell.attend(servers)
+        return servers
 
     def _attempt(self, charter: Charter) -> int:
         """Count the starts of a program in the record: one that was cut off begins anew."""
@@ -118,7 +224,7 @@ class PlanOpener:
             charter.plan_id,
             charter.base_tree,
             overlay=charter.isolation.has_overlay
-            and not (is_program and merges_live(charter.grant)),
+            and not works_in_copy(charter, is_program=is_program),
         )
 
     def _cell_spec(
@@ -142,6 +248,38 @@ class PlanOpener:
                 *(spec.name for spec in tools.specs.values() if _is_body(spec)),
             ),
         )
+
+
+def _definition(charter: Charter, *, is_served: bool) -> PlanDefinition | SubplanDefinition:
+    if charter.parent_id:
+        return subplan_from_stored(charter.definition)
+    if not is_served_plan(charter):
+        return plan_from_stored(charter.definition)
+    if not is_served:
+        raise RecordError(
+            problem=f"plan {charter.plan_id} served an MCP client, which is gone",
+            hint="start 'agents mcp serve' again; the client repeats what it wants",
+        )
+    return PlanDefinition(name=charter.name, actor=ActorDefinition(kind="gateway"))
+
+
+def is_served_plan(charter: Charter) -> bool:
+    """Say whether a plan's calls come from somebody else's client, through the gateway."""
+    actor = charter.definition.get("actor")
+    return isinstance(actor, dict) and actor.get("kind") == "gateway"
+
+
+def works_in_copy(charter: Charter, *, is_program: bool) -> bool:
+    """Say whether a plan works in a private copy of its base tree rather than over layers.
+
+    The kernel forbids two overlays over one upper layer, which a plan's own
+    cell and the cells of its MCP servers would be.
+    """
+    if is_program and merges_live(charter.grant):
+        return True
+    beside = {t.name for s in charter.servers if s.kind == "stdio" for t in s.tools}
+    rights = cell_rights(charter.profiles, charter.grant)
+    return bool(beside & charter.grant.tools) and bool(rights.write or charter.conduct.included)
 
 
 def merges_live(grant: Grant) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from cleveragents.errors import ConfigurationError
 from cleveragents.policy.condition import compile_parameters
 from cleveragents.policy.host_rule import normalise_host, parse_url
-from cleveragents.terms.resource import Resource, normalise_path
+from cleveragents.terms.resource import WORKSPACE, Resource, normalise_path, parse_resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,6 +75,9 @@ def prepare(spec: ToolSpec, arguments: object) -> Prepared:
         return Prepared({}, (_unusable(spec, "the arguments are no object"),))
     final: dict[str, object] = {**spec.defaults, **arguments}
     resources: list[Resource] = []
+    for name in spec.reaches:
+        reached = parse_resource(name)
+        resources.append(reached or _unusable(spec, f"{name!r} names no resource"))
     for wanted in spec.resources:
         value = final.get(wanted.argument)
         if value is not None:
@@ -117,7 +120,7 @@ def _one(spec: ToolSpec, wanted: ResourceArgument, value: str, resources: list[R
     try:
         match wanted.kind:
             case "file":
-                value = normalise_path(value)
+                value = normalise_path(_in_workspace(spec.root, value))
                 resources.append(Resource("file", value, wanted.access))
             case "host":
                 if "://" in value:
@@ -139,6 +142,19 @@ def _one(spec: ToolSpec, wanted: ResourceArgument, value: str, resources: list[R
     except ValueError as error:
         resources.append(_unusable(spec, f"{wanted.argument}: {error}"))
     return value
+
+
+def _in_workspace(root: str, path: str) -> str:
+    """Read the user's own name of the workspace as the workspace; any other path stays.
+
+    >>> _in_workspace("/home/u/project", "/home/u/project/a.md")
+    '/workspace/a.md'
+    >>> _in_workspace("/home/u/project", "/home/u/projects/a.md")
+    '/home/u/projects/a.md'
+    """
+    if root and (path == root or path.startswith(root + "/")):
+        return WORKSPACE + path[len(root) :]
+    return path
 
 
 def _templates(spec: ToolSpec, value: object, resources: list[Resource]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from cleveragents.policy import refusal
 from cleveragents.policy.argument import Prepared, prepare, resources_of
 from cleveragents.policy.cell_right import CellRights, cell_rights
+from cleveragents.policy.connection import connection_refusals
 from cleveragents.policy.pattern import for_tool
 from cleveragents.policy.scope import (
     Scope,
@@ -29,11 +30,12 @@ from cleveragents.terms.decision import Allowed, Denied
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cleveragents.policy.connection import Caller
     from cleveragents.policy.grant import Grant
     from cleveragents.policy.profile import SafetyProfile
     from cleveragents.terms.decision import Decision
     from cleveragents.terms.resource import Resource
-    from cleveragents.terms.tool import ToolSpec
+    from cleveragents.terms.tool import Effect, ToolSpec
 
 __all__ = [
     "CellRights",
@@ -42,6 +44,7 @@ __all__ = [
     "cell_rights",
     "compile_scope",
     "decide",
+    "decide_connection",
     "decide_resources",
     "prepare",
     "public_decide",
@@ -134,6 +137,27 @@ def decide_resources(scope: Scope, resources: tuple[Resource, ...], *, call: str
     """
     refusals = resource_refusals(scope, resources)
     return Denied(refusals) if refusals else Allowed(rule=f"grant: {call}")
+
+
+def decide_connection(
+    scope: Scope, resource: Resource, caller: Caller, *, effects: frozenset[Effect]
+) -> Decision:
+    """Decide a connection that something in a cell makes by itself.
+
+    Args:
+        scope: The plan's compiled policy.
+        resource: The host, in its one spelling.
+        caller: Who asks, as the host knows it.
+        effects: The meet of all ceilings: what a program may do.
+    """
+    try:
+        refusals = connection_refusals(scope, resource, caller, effects)
+    except _BROKEN as error:
+        refusals = (refusal.of_broken_rule("connect", type(error).__name__),)
+    if refusals:
+        return Denied(refusals)
+    by_profiles = "; ".join(dict.fromkeys(f"{name}: hosts" for name, _ in scope.hosts))
+    return Allowed(rule=f"grant.hosts; {by_profiles}" if scope.in_subplan else by_profiles)
 
 
 def public_decide(

@@ -65,6 +65,26 @@ def of_host(profile: str, resource: Resource) -> Refusal:
     return by_profile("hosts", profile=profile, reason=reason, resource_name=resource.name)
 
 
+def of_offline(caller: str, resource: Resource) -> Refusal:
+    """Something in a cell reaches for a host, and may not, or does not say that it does."""
+    return by_profile(
+        "effects",
+        profile="",
+        reason=f"{caller} has no 'network' among its effects here, and reached for a host",
+        resource_name=resource.name,
+    )
+
+
+def of_server_host(server: str, resource: Resource) -> Refusal:
+    """A host is not among those that an MCP server's definition names."""
+    return by_profile(
+        "server.hosts",
+        profile="",
+        reason=f"{resource.value!r} is not among the hosts of MCP server {server!r}",
+        resource_name=resource.name,
+    )
+
+
 def of_workspace(profile: str, resource: Resource) -> Refusal:
     """A path leaves the workspace."""
     return by_profile(

@@ -69,6 +69,8 @@ class Scope:
     """What may be read, written and reached, by all profiles and the grant together."""
     granted: GrantRule | None
     """What the grant alone says, of no tool in particular."""
+    hosts: tuple[tuple[str, HostRules], ...] = ()
+    """What each profile lets be reached, by its name, in the documented order."""
 
 
 def compile_scope(
@@ -114,7 +116,8 @@ def compile_scope(
         )
         grant_rule = None if grant is None or granted is None else for_tool(granted, grant, spec)
         rules[name] = _combined(spec, bounds, profile_rules, grant_rule)
-    return Scope(plan_id, in_subplan, MappingProxyType(rules), bounds, granted)
+    hosts = tuple((one.name, part.hosts) for one, part in zip(profiles, parts, strict=True))
+    return Scope(plan_id, in_subplan, MappingProxyType(rules), bounds, granted, hosts)
 
 
 def _meet(one: Bounds, other: Bounds) -> Bounds:

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from cleveragents.errors import RecordError
+from cleveragents.record import account_statement
 from cleveragents.record.account_limit import (
-    WARN_PERCENT,
     Crossing,
     crossings_of,
     excess_of,
@@ -37,7 +38,7 @@ from cleveragents.record.account_row import (
     seal_of,
     weigh,
 )
-from cleveragents.record.purse import PURSE, PurseShelf
+from cleveragents.record.purse import PURSE, PurseShelf, purses_of
 from cleveragents.terms.cost import NO_LIMITS, Amount, Limits
 
 if TYPE_CHECKING:
@@ -46,45 +47,11 @@ if TYPE_CHECKING:
     from cleveragents.record.store import Store
 
 _SELECT: Final = f"SELECT name, {', '.join(NUMBERS)}, seal FROM account"  # noqa: S608  # constants
-_HOLD: Final = (
-    "UPDATE account SET "  # noqa: S608  # constants
-    + ", ".join(f"held_{part} = held_{part} + ?" for part in PARTS)
-    + ", seal = seal + ? WHERE name = ?"
-    + " AND (limit_cost IS NULL OR (limit_cost > 0 AND spent_cost + held_cost + ? <= limit_cost))"
-    + " AND (limit_tokens IS NULL OR (limit_tokens > 0"
-    + " AND spent_input + spent_output + held_input + held_output + ? <= limit_tokens))"
-    + "".join(
-        f" AND (limit_{part} IS NULL OR (limit_{part} > 0"
-        f" AND spent_{part} + held_{part} + ? <= limit_{part}))"
-        for part in ("requests", "tool_calls")
-    )
-    # Time is known only afterwards: what has used its seconds up gets no further call.
-    + " AND (limit_ms IS NULL OR (limit_ms > spent_ms AND spent_ms + held_ms + ? <= limit_ms))"
+_HOLD: Final = account_statement.HOLD_ONE
+_NOTE: Final = (
+    f"INSERT INTO reservation (id, plan_id, chain, {', '.join(PARTS)})"  # noqa: S608  # constants
+    f" VALUES ({', '.join('?' * (3 + len(PARTS)))}) ON CONFLICT (id) DO NOTHING"
 )
-_RESERVED: Final = f"SELECT chain, {', '.join(PARTS)} FROM reservation WHERE id = ?"  # noqa: S608  # constants
-_SETTLE: Final = (
-    "UPDATE account SET "  # noqa: S608  # constants
-    + ", ".join(f"held_{part} = held_{part} - ?" for part in PARTS)
-    + ", "
-    + ", ".join(f"spent_{part} = spent_{part} + ?" for part in PARTS)
-    + ", seal = seal + ? WHERE name IN ({names})"
-)
-_NEARLY: Final = (
-    f"SELECT {', '.join(('name', *NUMBERS[: len(LIMITS) + len(PARTS)]))}"  # noqa: S608  # constants
-    " FROM account WHERE name IN ({names}) AND ("
-    + " OR ".join(
-        f"({' + '.join(f'spent_{part}' for part in parts)}) * 100 >= limit_{limit} * {WARN_PERCENT}"
-        for limit, parts in {
-            "cost": ("cost",),
-            "tokens": ("input", "output"),
-            "requests": ("requests",),
-            "tool_calls": ("tool_calls",),
-            "ms": ("ms",),
-        }.items()
-    )
-    + ")"
-)
-"""Accounts of which a limit is nearly or wholly spent: on most calls none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +69,8 @@ class AccountBook:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._purses = PurseShelf(store)
-        self._texts: dict[tuple[str, int], str] = {}
+        self._has_one_writer = store.dialect == "sqlite"
+        self._reserved = account_statement.RESERVED + store.for_update
 
     def ensure(self, name: str, limits: Limits = NO_LIMITS) -> None:
         """Open an account; one that exists keeps its limits.
@@ -155,11 +123,12 @@ class AccountBook:
             return
         parts = parts_of(amount)
         with self._store.transaction():
-            plan_id = chain[0].removeprefix("plan:")
-            stored = (reservation_id, plan_id, json.dumps(chain), *parts)
-            if not self._note(stored):
+            stored = (reservation_id, chain[0].removeprefix("plan:"), _written(chain), *parts)
+            if not self._store.change(_NOTE, stored):
                 self.release(reservation_id)
-                self._note(stored)
+                self._store.change(_NOTE, stored)
+            if self._has_one_writer and self._hold_at_once(chain, parts):
+                return
             for names, asked in self._purses.drawn(chain, parts):
                 self._hold(names, asked)
 
@@ -235,14 +204,17 @@ class AccountBook:
             )
             return sum(self.release(str(row[0])) for row in rows)
 
-    def _note(self, stored: tuple[object, ...]) -> bool:
-        return bool(
-            self._store.change(
-                "INSERT INTO reservation (id, plan_id, chain, cost, input, output, requests,"
-                " tool_calls, ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-                stored,
-            )
-        )
+    def _hold_at_once(self, chain: tuple[str, ...], parts: tuple[int, ...]) -> bool:
+        """Hold on a whole chain by one statement, or on none where anything is in the way."""
+        purses, count = purses_of(chain), len(chain)
+        values = (*parts, weigh(SEAL_HELD, parts), *chain, *totals_of(parts), *purses)
+        change = self._store.change
+        change("SAVEPOINT hold")
+        is_held = change(account_statement.hold_all(count, len(purses)), values) == count
+        if not is_held:
+            change("ROLLBACK TO hold")
+        change("RELEASE hold")
+        return is_held
 
     def _hold(self, chain: tuple[str, ...], parts: tuple[int, ...]) -> None:
         totals, weight = totals_of(parts), weigh(SEAL_HELD, parts)
@@ -253,11 +225,11 @@ class AccountBook:
                 )
 
     def _give_back(self, reservation_id: str, actual: tuple[int, ...]) -> Settlement | None:
-        rows = self._store.execute(_RESERVED + self._store.for_update, (reservation_id,))
+        rows = self._store.execute(self._reserved, (reservation_id,))
         if not rows:
             return None
-        held = tuple(rows[0][1:])
-        chain = tuple(json.loads(rows[0][0]))
+        held = rows[0][1:]
+        chain = _read(rows[0][0])
         self._store.change("DELETE FROM reservation WHERE id = ?", (reservation_id,))
         self._book(chain, held, actual)
         for above, moved in self._purses.refunded(chain, held, actual):
@@ -268,25 +240,18 @@ class AccountBook:
         moved = weigh(SEAL_SPENT, actual) - weigh(SEAL_HELD, held)
         # PostgreSQL locks the rows of one statement in any order: there one after the
         # other, so that no two chains wait for each other.
-        is_one = self._store.dialect == "sqlite"
-        for names in (chain,) if is_one else ((name,) for name in chain):
-            text = self._text(_SETTLE, len(names))
+        for names in (chain,) if self._has_one_writer else ((name,) for name in chain):
+            text = account_statement.settle(len(names))
             if self._store.change(text, (*held, *actual, moved, *names)) != len(names):
                 gone = next(name for name in names if not self._exists(name))
                 raise RecordError(problem=f"the account {gone} of a holding does not exist")
 
     def _crossings(self, chain: tuple[str, ...], actual: tuple[int, ...]) -> tuple[Crossing, ...]:
-        if actual is NOTHING:
+        used = tuple(map(bool, totals_of(actual)))
+        if not any(used):
             return ()
-        rows = self._store.execute(self._text(_NEARLY, len(chain)), chain)
+        rows = self._store.execute(account_statement.nearly_spent(len(chain), used), chain)
         return crossings_of(rows, actual) if rows else ()
-
-    def _text(self, sql: str, count: int) -> str:
-        text = self._texts.get((sql, count))
-        if text is None:
-            marks = ", ".join("?" * count)
-            text = self._texts[sql, count] = sql.replace("{names}", marks)
-        return text
 
     def _exists(self, name: str) -> bool:
         return bool(self._store.execute("SELECT 1 FROM account WHERE name = ?", (name,)))
@@ -296,3 +261,13 @@ class AccountBook:
         if not rows:
             raise RecordError(problem=f"the account {name} does not exist")
         return rows[0]
+
+
+@lru_cache
+def _written(chain: tuple[str, ...]) -> str:
+    return json.dumps(chain)
+
+
+@lru_cache
+def _read(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import dataclass
+from operator import mul
 from typing import TYPE_CHECKING, Final
 
 from cleveragents.errors import RecordError
@@ -85,4 +86,4 @@ def seal_of(name: str, numbers: tuple[int | None, ...]) -> int:
 
 def weigh(weights: tuple[int, ...], numbers: tuple[int, ...]) -> int:
     """Give the weighted sum that seals are made of."""
-    return sum(weight * number for weight, number in zip(weights, numbers, strict=True))
+    return sum(map(mul, weights, numbers))

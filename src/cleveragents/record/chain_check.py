@@ -207,7 +207,7 @@ class ChainCheck:
             case "plan_state", _:
                 self.row_digests[row[3]] = str(body.get("row"))
             case "outcome", {"charged": list() as charged}:
-                self.sums.add(row[3], charged, body.get("cost_microusd"))
+                self.sums.add(row[3], charged, body.get("cost_microusd"), body.get("model"))
             case _:
                 pass
 

@@ -18,17 +18,21 @@ class CostSums:
     def __init__(self) -> None:
         self.accounts: dict[str, int] = {}
         self.plans: dict[str, int] = {}
+        self.models: dict[tuple[str, str], int] = {}
 
-    def add(self, plan_id: str, charged: Sequence[object], cost: object) -> None:
+    def add(self, plan_id: str, charged: Sequence[object], cost: object, model: object) -> None:
         """Add one outcome.
 
         Args:
             plan_id: The plan whose call it was.
             charged: The accounts that it was booked on.
             cost: Its cost.
+            model: The model that was asked; ``None`` for a tool's call.
         """
         if not isinstance(cost, int):
             return
+        if isinstance(model, str):
+            self.models[plan_id, model] = self.models.get((plan_id, model), 0) + cost
         self.plans[plan_id] = self.plans.get(plan_id, 0) + cost
         for name in charged:
             self.accounts[str(name)] = self.accounts.get(str(name), 0) + cost
@@ -50,6 +54,16 @@ def check_cost(store: Store, sums: CostSums) -> Iterator[str]:
     for plan_id in sorted(reported.keys() | sums.plans.keys()):
         expected = sums.plans.get(plan_id, 0)
         yield from _compare(f"the spending of plan {plan_id}", reported.get(plan_id), expected)
+    used: dict[tuple[str, str], int] = {
+        (row[0], row[1]): row[2]
+        for row in store.execute(
+            "SELECT plan_id, model, SUM(cost) FROM model_spending GROUP BY plan_id, model"
+        )
+    }
+    for plan_id, model in sorted(used.keys() | sums.models.keys()):
+        what = f"the spending of plan {plan_id} on {model}"
+        expected = sums.models.get((plan_id, model), 0)
+        yield from _compare(what, used.get((plan_id, model)), expected)
 
 
 def _compare(what: str, found: int | None, expected: int) -> Iterator[str]:

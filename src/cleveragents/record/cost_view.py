@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cleveragents.record.account_row import NUMBERS, read_account
+from cleveragents.record.model_spending import of_family
 from cleveragents.terms.cost import NO_LIMITS, Amount, format_usd
 
 if TYPE_CHECKING:
@@ -32,10 +33,14 @@ def plan_cost(store: Store, plan_id: str, family: Sequence[PlanRow]) -> dict[str
     spent, held = _sum([plan_id], family, accounts)
     below = [row.plan_id for row in family if row.parent_plan_id == plan_id]
     handed_on = _sum(below, family, accounts)[0].cost_microusd
+    models = of_family(store, family) if spent.requests else []
+    # A request to a model ends with an outcome too, and is no call of a tool.
+    requests = sum(model["requests"] for model in models)
     return {
         **cost_of(spent, held, account),
         "own_usd": format_usd(max(0, spent.cost_microusd - handed_on)),
-        "tool_calls": _count_calls(store, family),
+        "tool_calls": _count_calls(store, family) - requests,
+        "models": models,
     }
 
 

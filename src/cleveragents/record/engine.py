@@ -177,7 +177,14 @@ class PostgresEngine:
 
     def has_table(self, name: str) -> bool:
         """Say whether a table exists."""
-        return bool(self.query("SELECT to_regclass(?) IS NOT NULL", (name,))[0][0])
+        # Not to_regclass: within a transaction it may repeat what it said before
+        # another process made the table.
+        found = self.query(
+            "SELECT 1 FROM pg_catalog.pg_class WHERE relname = ? AND relkind = 'r'"
+            " AND pg_catalog.pg_table_is_visible(oid)",
+            (name,),
+        )
+        return bool(found)
 
     def begin(self, *, is_snapshot: bool) -> None:
         """Open a transaction, or one that only reads and sees one moment."""
@@ -207,10 +214,15 @@ class PostgresEngine:
         return text
 
     def _explain(self, error: Exception) -> RecordError:
+        if self._connection.closed:
+            return RecordError(
+                problem=f"the database {self.place} refuses: the connection is lost",
+                hint="when the server is back, 'agents plan resume' goes on with a plan",
+            )
         return explain_postgres(error, self.place)
 
 
-def explain_postgres(error: Exception, place: str) -> RecordError:
+def explain_postgres(error: Exception, place: str, hint: str = "") -> RecordError:
     """Give one sentence; what the server says is clear, but spreads over lines."""
     said = " ".join(str(error).split()) or type(error).__name__
-    return RecordError(problem=f"the database {place} refuses: {said}")
+    return RecordError(problem=f"the database {place} refuses: {said}", hint=hint)

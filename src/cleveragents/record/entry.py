@@ -33,9 +33,12 @@ Kind = Literal[
     "limits",
     "budget_warning",
     "session",
+    "choice",
+    "choice_outcome",
     "head",
 ]
-"""``head`` is written by the log itself: where a root plan's chain stood."""
+"""``head`` is written by the log itself: where a root plan's chain stood. ``decision`` is the
+door's verdict on one call; ``choice`` is what a plan decided, see ``plans.decision_book``."""
 
 GENESIS: Final = "0" * 64
 """What the first entry of a chain follows."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from cleveragents.record.store import Store
 
 _EPOCH: Final = "SELECT epoch FROM owner WHERE root_id = ?"
-_TRIES: Final = 100
-"""A look at the lock holds it for microseconds; more than so many looks at once are no look."""
+_GRACE_S: Final = 1.0
+"""Within it those who only look at a lock are done, also on a busy machine, and the
+server lets go of what a process held that was killed a moment ago."""
+_PAUSE_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,8 @@ def seal(row: tuple[object, ...]) -> int:
 
 
 def _lock(number: int) -> bool:
-    for _ in range(_TRIES):
+    end = time.monotonic() + _GRACE_S
+    while time.monotonic() < end:
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -170,8 +174,12 @@ def _lock(number: int) -> bool:
 
 
 def _lock_server(store: Store, root_id: str) -> bool:
-    rows = store.execute("SELECT pg_try_advisory_lock(hashtextextended(?, 0))", (root_id,))
-    return bool(rows[0][0])
+    end = time.monotonic() + _GRACE_S
+    while True:
+        rows = store.execute("SELECT pg_try_advisory_lock(hashtextextended(?, 0))", (root_id,))
+        if rows[0][0] or time.monotonic() > end:
+            return bool(rows[0][0])
+        time.sleep(_PAUSE_S)
 
 
 def _unlock_server(store: Store, root_id: str) -> None:

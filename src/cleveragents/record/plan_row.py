@@ -51,8 +51,8 @@ class PlanRow:
     """Processing time up to the last change of state."""
     definition_digest: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
-    """Plain JSON for the plan's owner. Read by the status: ``steps`` (``[{id,
-    tool}]``, those to come), ``conflicts``, ``isolation`` and ``error``."""
+    """Plain JSON for the plan's owner. Read by the status: ``conflicts``, ``isolation``
+    and ``error``."""
     cancel_requested: bool = False
 
 

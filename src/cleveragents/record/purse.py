@@ -8,6 +8,7 @@ what its siblings may still hold does not change by what it does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from cleveragents.record.account_row import NOTHING, PARTS
@@ -90,9 +91,8 @@ class PurseShelf:
                 yield chain[index + 1 :], moved
 
     def _of(self, chain: tuple[str, ...]) -> list[tuple[int, _Purse]]:
-        # The last plan of a chain is the root, which has no parent to have a purse of.
-        plans = [name.removeprefix("plan:") for name in chain if name.startswith("plan:")][:-1]
-        if not plans:
+        names = purses_of(chain)
+        if not names:
             return []
         columns = ", ".join(
             [f"r.{part}" for part in PARTS] + [f"a.limit_{part}" for part in _LIMITED]
@@ -100,8 +100,8 @@ class PurseShelf:
         rows = self._store.execute(
             f"SELECT r.id, {columns} FROM reservation r"  # noqa: S608  # constants
             f" JOIN account a ON a.name = 'plan:' || substr(r.id, {len(PURSE) + 1})"
-            f" WHERE r.id IN ({', '.join('?' * len(plans))})",
-            [PURSE + plan for plan in plans],
+            f" WHERE r.id IN ({', '.join('?' * len(names))})",
+            names,
         )
         found = {
             row[0]: _Purse(
@@ -111,14 +111,18 @@ class PurseShelf:
             )
             for row in rows
         }
-        return [
-            (index, found[PURSE + plan])
-            for index, plan in enumerate(plans)
-            if PURSE + plan in found
-        ]
+        return [(index, found[name]) for index, name in enumerate(names) if name in found]
 
     def _change(self, purse: _Purse, moved: Parts) -> None:
         self._store.change(_CHANGE, (*moved, purse.name))
+
+
+@lru_cache
+def purses_of(chain: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the purses that the plans of a chain may have, each where its plan is."""
+    # The last plan of a chain is the root, which has no parent to have a purse of.
+    plans = [name.removeprefix("plan:") for name in chain if name.startswith("plan:")]
+    return tuple(PURSE + plan for plan in plans[:-1])
 
 
 def _minus(one: Parts, other: Parts) -> Parts:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from cleveragents.record.store import Store
 
-_KEYED: Final = ("plan", "owner", "reservation", "session", "spending")
+_KEYED: Final = ("plan", "owner", "reservation", "session", "spending", "model_spending")
 """Tables whose key is no number and has an index of its own; ``account`` is clustered."""
 
 

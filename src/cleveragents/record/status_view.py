@@ -13,7 +13,9 @@ from cleveragents.record import plan_row
 from cleveragents.record.call_view import call_states
 from cleveragents.record.cost_view import plan_cost
 from cleveragents.record.owner import is_owned
+from cleveragents.record.planned_step import planned_steps
 from cleveragents.record.violation_view import read_body, violations
+from cleveragents.terms.connection import PREFIX as CONNECTION
 
 if TYPE_CHECKING:
     import os
@@ -69,7 +71,7 @@ def _status(
             "verified": plan.isolation_verified,
             **_mapping(plan.detail.get("isolation")),
         },
-        "steps": _steps(store, plan, is_interrupted=is_interrupted),
+        "steps": _steps(store, plan, locks_dir, is_interrupted=is_interrupted),
         "violations": refused,
         "subplans": _subplans(plan, family, refused),
         "conflicts": list(plan.detail.get("conflicts", ())),
@@ -155,7 +157,9 @@ def _is_settled(store: Store, plan_id: str, call_id: str, digest: str) -> bool:
     return is_settled
 
 
-def _steps(store: Store, plan: PlanRow, *, is_interrupted: bool) -> list[dict[str, Any]]:
+def _steps(
+    store: Store, plan: PlanRow, locks_dir: str | os.PathLike[str], *, is_interrupted: bool
+) -> list[dict[str, Any]]:
     """Give the calls made, in their order, and after them the steps still to come."""
     cut_off = "interrupted" if is_interrupted or plan.state in _OVER else "running"
     steps = [
@@ -165,14 +169,16 @@ def _steps(store: Store, plan: PlanRow, *, is_interrupted: bool) -> list[dict[st
             "status": cut_off if call.status == "running" else call.status,
         }
         for call in call_states(store, plan.plan_id)
+        # What a call connects to is part of that call; 'plan explain' shows each of them.
+        if not call.call_id.startswith(CONNECTION)
     ]
-    made = {step["id"].partition("~")[0] for step in steps}
-    to_come = "skipped" if plan.state in _OVER else "pending"
-    steps.extend(
-        {"id": step.get("id"), "tool": step.get("tool"), "status": to_come}
-        for step in plan.detail.get("steps", ())
-        if step.get("id") not in made
-    )
+    if plan.state not in _OVER:
+        made = {step["id"].partition("~")[0] for step in steps}
+        steps.extend(
+            {"id": name, "tool": tool, "status": "pending"}
+            for name, tool in planned_steps(store, plan.plan_id, locks_dir)
+            if name not in made
+        )
     return steps
 
 

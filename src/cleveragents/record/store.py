@@ -28,6 +28,7 @@ from cleveragents.record.migration import step
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+    from typing import Any
 
     from cleveragents.record.engine import Engine, Row
     from cleveragents.record.migration.step import Dialect
@@ -73,13 +74,15 @@ class Store:
             store = cls(_open_postgres(url, read_only=read_only))
         else:
             raise ConfigurationError(
-                problem=f"{scheme + separator + '...' if separator else url!r} is no database",
+                # A URL may hold a password, also one that is mistyped: it is not shown.
+                problem=f"{scheme + separator + '...' if separator else 'what it holds'}"
+                " is no database",
                 where=_WHERE,
                 hint="write sqlite:///absolute/path or postgresql://user@host/name",
             )
         try:
-            step.bring_up(store)
-        except RecordError:
+            step.bring_up(store, read_only=read_only)
+        except (ConfigurationError, RecordError):
             store.close()
             raise
         return store
@@ -249,19 +252,26 @@ def _open_postgres(url: str, *, read_only: bool) -> PostgresEngine:
             where=_WHERE,
             hint="pip install 'cleveragents[postgres]'",
         ) from error
+    from cleveragents.record import postgres_url  # noqa: PLC0415  # only with the extra
+
+    patience: Any = postgres_url.patience(url, psycopg, where=_WHERE)
     try:
         connection = psycopg.connect(
             url,
             autocommit=True,
             application_name="cleveragents",
-            connect_timeout=10,
+            **patience,
             # A server without an encoding would hand text out as bytes.
             client_encoding="utf8",
         )
         if read_only:
             connection.execute("SET default_transaction_read_only = on")
+        else:
+            connection.execute(postgres_url.LET_GO)
     except psycopg.Error as error:
-        raise explain_postgres(error, "PostgreSQL") from error
+        raise explain_postgres(
+            error, "PostgreSQL", f"check {_WHERE}, and that the server is running"
+        ) from error
     return PostgresEngine(connection, psycopg.Error)
 
 

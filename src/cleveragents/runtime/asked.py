@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from cleveragents.runtime.call_context import CallContext
     from cleveragents.terms.call import ToolCall
+    from cleveragents.terms.cost import Amount
     from cleveragents.terms.resource import Resource
     from cleveragents.terms.tool import ToolSpec
 
@@ -29,6 +30,8 @@ class Asked(NamedTuple):
     """The arguments redacted: what the record and a person get."""
     digests: Mapping[str, str]
     """``arguments_digest`` and ``tool_digest``."""
+    worst: Amount | None = None
+    """What it uses at most; ``None``: one call at the tool's declared price."""
 
     @property
     def reservation(self) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cleveragents.runtime.journal import Journal
     from cleveragents.runtime.tool_registry import ToolRegistry
     from cleveragents.terms.call import ToolCall
+    from cleveragents.terms.model import ModelEndpoint
+    from cleveragents.terms.tool import ToolSpec
 
 
 class PreparedEffect(Protocol):
@@ -74,12 +76,32 @@ class CallContext:
     hosts: HostRules
     spawner: Spawner
     credentials: frozenset[str] = frozenset()
+    endpoints: frozenset[ModelEndpoint] = frozenset()
+    """Models that the plan was started with: who thinks for it, fixed by the operator."""
     approvals: frozenset[str] = frozenset()
     """Tools that wait for a person."""
     accounts: tuple[str, ...] = ()
     """Account keys from the plan up to its root, session and day; empty: nobody limits."""
     security: SubplanSecurityContext | None = None
     """Present exactly when the plan is a subplan."""
+    servers: Servers | None = None
+    """The plan's own MCP servers; ``None``: it was started without any."""
+    is_live: bool = False
+    """Whether its calls may change the operator's own directories, not a copy of them."""
+
+
+class Servers(Protocol):
+    """The plan's MCP servers, as the door uses them."""
+
+    def call(
+        self, spec: ToolSpec, arguments: Mapping[str, object], *, timeout_s: float
+    ) -> Mapping[str, object]:
+        """Call a tool of a server.
+
+        Raises:
+            ToolFailedError: The tool or its server failed.
+            ToolAccessDeniedError: The server offers other tools than were approved.
+        """
 
 
 class Spawner(Protocol):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Never
 
-from cleveragents.errors import BudgetExceededError, ToolFailedError
+from cleveragents.errors import BudgetExceededError, ModelFailedError, ToolFailedError
+from cleveragents.runtime.model_ask import reply_from_mapping, reply_to_mapping
 from cleveragents.terms.call import CallResult
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from cleveragents.record.redaction import Redactor
     from cleveragents.runtime.asked import Asked
     from cleveragents.runtime.call_recorder import CallRecorder
+    from cleveragents.runtime.cost_tracker import ModelUse
     from cleveragents.runtime.refusal_desk import RefusalDesk
+    from cleveragents.terms.model import ModelReply
 
 
 class CallEnding:
@@ -52,6 +55,46 @@ class CallEnding:
         body = {"status": "failed", "error": shown}
         self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
         raise ToolFailedError(tool_name=asked.spec.name, reason=shown)
+
+    def answered(
+        self, asked: Asked, reply: ModelReply, *, milliseconds: int, held: bool, used: ModelUse
+    ) -> ModelReply:
+        """A model has answered: what the actor gets is what the record holds."""
+        shown = self._redactor.value(reply_to_mapping(reply))
+        body = {"status": "done", "value": shown, "model": asked.arguments["model"]}
+        self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held, used=used)
+        return reply_from_mapping(shown)
+
+    def unanswered(
+        self,
+        asked: Asked,
+        error: ModelFailedError,
+        *,
+        milliseconds: int,
+        held: bool,
+        used: ModelUse,
+    ) -> Never:
+        """A model gave no answer.
+
+        Raises:
+            ModelFailedError: Always; with what the record holds.
+        """
+        shown = self._redactor.text(error.reason)
+        body = {
+            "status": "failed",
+            "error": shown,
+            "failure": error.kind,
+            "retry_after_s": error.retry_after_s,
+            "billed": error.is_billed,
+            "model": asked.arguments["model"],
+        }
+        self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held, used=used)
+        raise ModelFailedError(
+            kind=error.kind,
+            reason=shown,
+            retry_after_s=error.retry_after_s,
+            is_billed=error.is_billed,
+        )
 
     def unmerged(
         self, asked: Asked, error: MergeRefusedError, *, milliseconds: int, held: bool

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cleveragents.record.entry import Entry
+from cleveragents.runtime.connection import CONNECT
+from cleveragents.terms.tool import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -16,8 +18,12 @@ if TYPE_CHECKING:
     from cleveragents.record.store import Store
     from cleveragents.runtime.asked import Asked
     from cleveragents.runtime.call_context import CallContext
-    from cleveragents.runtime.cost_tracker import Bill, CostTracker
+    from cleveragents.runtime.cost_tracker import Bill, CostTracker, ModelUse
     from cleveragents.terms.decision import Allowed, Refusal
+
+
+CHANGES: Final = frozenset({Effect.WRITE, Effect.DELETE, Effect.EXECUTE})
+"""Effects by which a live directory, which lies outside of any workspace, may differ."""
 
 
 class CallRecorder:
@@ -73,7 +79,9 @@ class CallRecorder:
             },
         )
         # What reaches outside the workspace must not be forgotten by a power cut.
-        durable = asked.spec.place == "host"
+        changes = bool((asked.spec.effects - decision.imposed) & CHANGES)
+        is_outside = asked.spec.place == "host" or (asked.context.is_live and changes)
+        durable = is_outside or asked.spec is CONNECT
         held = False
         if asked.context.accounts:
             with self._store.transaction():
@@ -101,13 +109,30 @@ class CallRecorder:
             BudgetExceededError: A limit of the chain does not admit it.
         """
         return self._tracker.reserve(
-            asked.context.accounts, asked.spec, reservation=asked.reservation
+            asked.context.accounts,
+            asked.spec,
+            reservation=asked.reservation,
+            worst=asked.worst,
         )
 
     def outcome(
-        self, asked: Asked, body: Mapping[str, object], *, milliseconds: int, held: bool
+        self,
+        asked: Asked,
+        body: Mapping[str, object],
+        *,
+        milliseconds: int,
+        held: bool,
+        used: ModelUse | None = None,
     ) -> None:
-        """Put the outcome on disk and settle what was held, in one commit."""
+        """Put the outcome on disk and settle what was held, in one commit.
+
+        Args:
+            asked: The call.
+            body: How it ended.
+            milliseconds: How long it took.
+            held: What ``decision`` said.
+            used: What a request to a model used.
+        """
         entry = self._entry(
             "outcome",
             asked.context,
@@ -118,7 +143,7 @@ class CallRecorder:
             self._log.append(entry)
             return
         with self._store.transaction():
-            bill = self._settle(asked, body, milliseconds)
+            bill = self._settle(asked, body, milliseconds, used)
             self._log.append(entry._replace(body={**entry.body, **bill.body}))
             for warning in bill.warnings:
                 self._log.append(
@@ -133,13 +158,20 @@ class CallRecorder:
         if held:
             self._tracker.release(reservation=asked.reservation)
 
-    def _settle(self, asked: Asked, body: Mapping[str, object], milliseconds: int) -> Bill:
+    def _settle(
+        self,
+        asked: Asked,
+        body: Mapping[str, object],
+        milliseconds: int,
+        used: ModelUse | None,
+    ) -> Bill:
         value = body.get("value")
         return self._tracker.settle(
             asked.spec,
             reservation=asked.reservation,
             milliseconds=milliseconds,
             value=value if isinstance(value, dict) else {},
+            used=used,
         )
 
     def violation(

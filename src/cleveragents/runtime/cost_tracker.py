@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from cleveragents.record import spending
+from cleveragents.record import model_spending, spending
 from cleveragents.runtime.tool_report import read_report
 from cleveragents.terms.cost import NO_LIMITS, Amount, Limits, format_usd
 
@@ -29,6 +29,15 @@ class Bill:
     """For the outcome: the cost, and the accounts that it was booked on; empty for none."""
     warnings: tuple[Mapping[str, object], ...]
     """Bodies of ``budget_warning`` entries; ``text`` is for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """What one request to a model used."""
+
+    model: str
+    amount: Amount
+    cached_tokens: int = 0
 
 
 class CostTracker:
@@ -59,13 +68,21 @@ class CostTracker:
         self._per_day = per_day
         self._opened: set[str] = set()
 
-    def reserve(self, accounts: tuple[str, ...], spec: ToolSpec, *, reservation: str) -> bool:
+    def reserve(
+        self,
+        accounts: tuple[str, ...],
+        spec: ToolSpec,
+        *,
+        reservation: str,
+        worst: Amount | None = None,
+    ) -> bool:
         """Hold one call on every account of the chain, all or none.
 
         Args:
             accounts: Keys from the plan up; empty when nobody limits.
-            spec: The tool; its declared price is the worst case.
+            spec: The tool.
             reservation: Identity of the holding, the plan and call.
+            worst: What it uses at most; left out: its declared price.
 
         Returns:
             Whether anything is held, that is, whether ``settle`` is owed.
@@ -76,7 +93,7 @@ class CostTracker:
         """
         if not accounts:
             return False
-        self._book.reserve(self._of_today(accounts), _worst(spec), reservation)
+        self._book.reserve(self._of_today(accounts), worst or _worst(spec), reservation)
         return True
 
     def release(self, *, reservation: str) -> None:
@@ -90,6 +107,7 @@ class CostTracker:
         reservation: str,
         milliseconds: int,
         value: Mapping[str, object] = NO_VALUE,
+        used: ModelUse | None = None,
     ) -> Bill:
         """Turn the holding into what was used.
 
@@ -98,11 +116,12 @@ class CostTracker:
             reservation: As it was reserved.
             milliseconds: How long it took.
             value: Its result; an own tool may report there what the call cost.
+            used: What a request to a model used; left out: as declared or reported.
         """
-        used, said = self._used(spec, value)
+        amount, said = (used.amount, "") if used else self._used(spec, value)
         # A spawn takes as long as its child's own calls, which count already.
-        used = replace(used, milliseconds=0 if spec.place == "door" else milliseconds)
-        settled = self._book.settle(reservation, used)
+        amount = replace(amount, milliseconds=0 if spec.place == "door" else milliseconds)
+        settled = self._book.settle(reservation, amount)
         warnings = [
             {
                 "event": "nearly_spent",
@@ -116,13 +135,14 @@ class CostTracker:
         ]
         if said:
             warnings.insert(0, {"event": "reported", "tool": spec.name, "text": said})
-        if not (used.cost_microusd or used.input_tokens or used.output_tokens):
+        is_counted = amount.cost_microusd or amount.input_tokens or amount.output_tokens
+        if not (is_counted or amount.requests):
             return Bill({}, tuple(warnings))
-        self._add_up(settled.chain, used)
+        self._add_up(settled.chain, amount, used)
         body = {
-            "cost_microusd": used.cost_microusd,
-            "input_tokens": used.input_tokens,
-            "output_tokens": used.output_tokens,
+            "cost_microusd": amount.cost_microusd,
+            "input_tokens": amount.input_tokens,
+            "output_tokens": amount.output_tokens,
             "charged": list(settled.chain),
         }
         return Bill(body, tuple(warnings))
@@ -148,17 +168,24 @@ class CostTracker:
             f" {format_usd(spec.cost_microusd)} USD a call: what it reported is booked"
         )
 
-    def _add_up(self, chain: tuple[str, ...], used: Amount) -> None:
+    def _add_up(self, chain: tuple[str, ...], amount: Amount, used: ModelUse | None) -> None:
         if self._store is None:
             return
         named = {kind: name for kind, _, name in (key.partition(":") for key in chain[1:])}
-        spending.book(
-            self._store,
-            day=named.get("day") or (self._today() if self._today else ""),
-            plan_id=chain[0].removeprefix("plan:"),
-            session_id=named.get("session", spending.NO_SESSION),
-            amount=used,
-        )
+        day = named.get("day") or (self._today() if self._today else "")
+        plan_id = chain[0].removeprefix("plan:")
+        session_id = named.get("session", spending.NO_SESSION)
+        spending.book(self._store, day=day, plan_id=plan_id, session_id=session_id, amount=amount)
+        if used is not None:
+            model_spending.book(
+                self._store,
+                day=day,
+                plan_id=plan_id,
+                model=used.model,
+                session_id=session_id,
+                amount=amount,
+                cached_tokens=used.cached_tokens,
+            )
 
     def _of_today(self, accounts: tuple[str, ...]) -> tuple[str, ...]:
         """The chain with the account of the day that it is now, not when the plan began."""

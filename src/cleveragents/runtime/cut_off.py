@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 Fate = Literal["happened", "again", "unknown"]
 
 
-def fate_of(asked: Asked, trace: Trace, *, may_change: bool) -> Fate:
+def fate_of(asked: Asked, trace: Trace, *, may_change: bool, may_connect: bool = False) -> Fate:
     """Find out, and bring the workspace back to before the call where it may run again.
 
     Args:
         asked: The call.
         trace: What is recorded of it: a decision and no end.
         may_change: The workspace may differ after it.
+        may_connect: It may have reached hosts from within the cell.
 
     Returns:
         ``happened``: its files are as it meant to leave them. ``again``: it
@@ -46,6 +47,8 @@ def fate_of(asked: Asked, trace: Trace, *, may_change: bool) -> Fate:
             )
         return "again"
     if asked.spec.place == "host":
+        return "unknown"
+    if may_connect and asked.context.journal.has_connected(since=trace.position):
         return "unknown"
     if asked.spec.place == "cell" and may_change:
         hands.restore(asked.call.call_id)

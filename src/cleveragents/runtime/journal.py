@@ -7,10 +7,12 @@ fresh call but an error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from cleveragents.errors import RecordError
+from cleveragents.terms.connection import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +33,8 @@ class Trace:
     violation: Mapping[str, object] | None = None
     at: str = ""
     """When the outcome or the violation was recorded."""
+    position: int = 0
+    """Where the decision stands in the plan's chain."""
 
     @property
     def is_unfinished(self) -> bool:
@@ -52,10 +56,25 @@ class Journal:
         self._log = log
         self._plan_id = plan_id
         self._known: set[str] = set() if is_fresh else log.call_ids(plan_id)
+        numbers = (name.removeprefix(PREFIX) for name in self._known if name.startswith(PREFIX))
+        self._connections = itertools.count(1 + max(map(int, numbers), default=0))
 
     def note(self, call_id: str) -> None:
         """Remember that something of this call is in the record."""
         self._known.add(call_id)
+
+    def next_connection(self) -> str:
+        """Give a connection an identity that nothing in the record has; for any thread."""
+        return f"{PREFIX}{next(self._connections)}"
+
+    def has_connected(self, *, since: int) -> bool:
+        """Say whether a connection of a cell was let in after a place in the plan's chain."""
+        return any(
+            entry.kind == "decision" and entry.position > since
+            for name in sorted(self._known)
+            if name.startswith(PREFIX)
+            for entry in self._log.call_entries(self._plan_id, name)
+        )
 
     def find(self, call_id: str, *, tool: str, arguments_digest: str, tool_digest: str) -> Trace:
         """Read what is recorded of a call; an empty trace when nothing is.
@@ -97,10 +116,10 @@ class Journal:
 def _add(trace: Trace, entry: StoredEntry, body: Mapping[str, object]) -> Trace:
     match entry.kind:
         case "decision":
-            return Trace(decision=body, at=entry.at)
+            return Trace(decision=body, at=entry.at, position=entry.position)
         case "outcome":
-            return Trace(decision=trace.decision, outcome=body, at=entry.at)
+            return replace(trace, outcome=body, at=entry.at)
         case "violation" if body.get("kind") in FINAL_VIOLATIONS:
-            return Trace(decision=trace.decision, violation=body, at=entry.at)
+            return replace(trace, violation=body, at=entry.at)
         case _:
             return trace

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DelegationError,
         MergeRefusedError,
         ToolAccessDeniedError,
+        UnpricedModelError,
     )
     from cleveragents.runtime.asked import Asked
     from cleveragents.runtime.call_context import CallContext
@@ -117,8 +118,24 @@ class RefusalDesk:
         self._recorder.violation_of(asked, (refusal,))
         raise no
 
-    def over_budget(self, asked: Asked, error: BudgetExceededError) -> Never:
-        """Refuse what a limit does not admit.
+    def changed(self, asked: Asked, error: ToolAccessDeniedError) -> Never:
+        """Refuse a tool whose server offers something else than was approved.
+
+        Raises:
+            ToolAccessDeniedError: Always; the one given.
+        """
+        refusal = _refusal(
+            "tool_access_denied",
+            rule="pinned",
+            profile=error.profile_name,
+            reason=error.reason,
+            resource_name=f"tool:{asked.spec.name}",
+        )
+        self._recorder.violation_of(asked, (refusal,))
+        raise error
+
+    def over_budget(self, asked: Asked, error: BudgetExceededError | UnpricedModelError) -> Never:
+        """Refuse what a limit does not admit, or what cannot be held against one.
 
         Raises:
             BudgetExceededError: Always; the one given.

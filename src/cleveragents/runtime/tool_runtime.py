@@ -14,14 +14,18 @@ from cleveragents.errors import (
     BudgetExceededError,
     DelegationError,
     MergeRefusedError,
+    ModelFailedError,
     SubplanRefusedError,
     ToolAccessDeniedError,
     ToolFailedError,
+    UnpricedModelError,
 )
 from cleveragents.policy import gate
 from cleveragents.runtime.asked import Asked
 from cleveragents.runtime.call_ending import CallEnding
+from cleveragents.runtime.connection import asked_connection, outcome_of
 from cleveragents.runtime.cut_off import fate_of
+from cleveragents.runtime.model_ask import MODEL_REQUEST, recorded_reply
 from cleveragents.runtime.refusal import recorded_answer
 from cleveragents.terms.call import ToolCall
 from cleveragents.terms.decision import Allowed, Denied
@@ -32,13 +36,19 @@ from cleveragents.terms.tool import Effect, ToolSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from cleveragents.policy.connection import Caller
     from cleveragents.record.redaction import Redactor
     from cleveragents.runtime.approval import ApprovalDesk
     from cleveragents.runtime.call_context import Broker, CallContext
     from cleveragents.runtime.call_recorder import CallRecorder
     from cleveragents.runtime.journal import Trace
+    from cleveragents.runtime.model_ask import ModelAsk
+    from cleveragents.runtime.model_desk import ModelDesk
     from cleveragents.runtime.refusal_desk import RefusalDesk
     from cleveragents.terms.call import CallResult
+    from cleveragents.terms.connection import Connection, Traffic
+    from cleveragents.terms.decision import Decision
+    from cleveragents.terms.model import ModelReply
 
 CHANGES: Final = frozenset({Effect.WRITE, Effect.DELETE, Effect.EXECUTE})
 """Effects after which the workspace may differ."""
@@ -55,6 +65,7 @@ Program = TypeVar("Program")
 Value = TypeVar("Value")
 MAX_RESOURCE: Final = 256
 """Characters of an unreadable resource name that are kept."""
+INTERRUPTED: Final = "the host ended before the answer came; it may have been billed"
 GRACE_S: Final = 5.0
 """What the host waits beyond a call's own time limit before it ends the cell."""
 
@@ -67,6 +78,7 @@ class ToolRuntime:
         refusals: Records and raises every no.
         desk: Asks a person.
         broker: Performs network calls for the plan, in the host.
+        models: Prices and sends requests to models.
         redactor: Replaces credential values before record and actor.
         now_ms: A monotonic clock in milliseconds, for durations.
         call_timeout_s: Time limit of a call that names none.
@@ -79,6 +91,7 @@ class ToolRuntime:
         refusals: RefusalDesk,
         desk: ApprovalDesk,
         broker: Broker,
+        models: ModelDesk,
         redactor: Redactor,
         now_ms: Callable[[], int],
         call_timeout_s: float,
@@ -88,6 +101,7 @@ class ToolRuntime:
         self._ending = CallEnding(recorder, refusals, redactor)
         self._desk = desk
         self._broker = broker
+        self._models = models
         self._redactor = redactor
         self._now_ms = now_ms
         self._call_timeout_s = call_timeout_s
@@ -126,6 +140,75 @@ class ToolRuntime:
                 return found
         approver = self._approve(asked, trace)
         return self._perform(asked, decision, approver)
+
+    def ask_model(self, ask: ModelAsk, context: CallContext) -> ModelReply:
+        """Take one request to a model through the door.
+
+        It is decided by what the host holds for the plan: the endpoints that
+        it was started with, else the hosts and credentials of its grant. Lists
+        of tool names and effects do not apply (design, section 11).
+
+        Args:
+            ask: What the plan's own actor asks.
+            context: What the host holds for its plan.
+
+        Raises:
+            SecurityBoundaryViolation: The grant holds neither the endpoint nor its host.
+            BudgetExceededError: A limit of the chain does not admit the worst case.
+            UnpricedModelError: A cost limit is in force and the model has no price.
+            ModelFailedError: There is no answer; nothing else happened.
+            RecordError: The record cannot say what happened; the plan stops.
+        """
+        asked = self._asked_model(ask, context)
+        trace = context.journal.find(asked.call.call_id, tool=asked.spec.name, **asked.digests)
+        if trace.violation is not None:
+            recorded_answer(asked, trace)
+        if trace.outcome is not None:
+            return recorded_reply(trace)
+        decision: Decision = Allowed(rule="grant: model")
+        if ask.endpoint not in context.endpoints:
+            decision = gate.decide_resources(context.scope, asked.resources, call="model request")
+        if isinstance(decision, Denied):
+            self._refusals.denied(asked, decision)
+        try:
+            worst = self._models.worst(ask, context.accounts)
+        except UnpricedModelError as error:
+            self._refusals.over_budget(asked, error)
+        asked = asked._replace(worst=worst)
+        started = self._now_ms()
+        held = self._decide(asked, decision, {})
+        if trace.is_unfinished:
+            cut = ModelFailedError(kind="interrupted", reason=INTERRUPTED, is_billed=True)
+            lost = self._models.lost(ask, worst, is_billed=True)
+            self._ending.unanswered(asked, cut, milliseconds=0, held=held, used=lost)
+        try:
+            reply = self._models.send(ask, worst)
+        except ModelFailedError as error:
+            used = self._models.lost(ask, worst, is_billed=error.is_billed)
+            passed = self._now_ms() - started
+            self._ending.unanswered(asked, error, milliseconds=passed, held=held, used=used)
+        return self._ending.answered(
+            asked,
+            reply,
+            milliseconds=self._now_ms() - started,
+            held=held,
+            used=self._models.used(ask, reply.usage, worst),
+        )
+
+    def _asked_model(self, ask: ModelAsk, context: CallContext) -> Asked:
+        arguments = ask.arguments
+        return Asked(
+            call=ToolCall(
+                step=ask.step, tool=MODEL_REQUEST.name, arguments=arguments, attempt=ask.attempt
+            ),
+            context=context,
+            spec=MODEL_REQUEST,
+            arguments=arguments,
+            resources=self._models.resources(ask.endpoint),
+            # What is new in it was redacted when it came in, but for the goal's own words.
+            shown=self._redactor.value(arguments),
+            digests={"arguments_digest": ask.digest, "tool_digest": MODEL_REQUEST.name},
+        )
 
     def open(self, name: str, call_id: str, context: CallContext) -> Mapping[str, object]:
         """Answer a program that asks its channel for a resource by name.
@@ -188,6 +271,10 @@ class ToolRuntime:
         # One that was cut off starts again in its own workspace; it was admitted then.
         if RUN_COMMAND in context.approvals and trace.decision is None:
             approver = self._ask_person(asked, "a program runs commands, which wait for a person")
+        if trace.decision is not None and context.journal.has_connected(since=trace.position):
+            approver = self._ask_person(
+                asked, "it had reached hosts by itself and was cut off; it may do so again"
+            )
         extra = {"approved_by": approver} if approver else {}
         held = self._decide(asked, Allowed(rule="effects: execute"), extra)
         program = start()
@@ -195,6 +282,47 @@ class ToolRuntime:
             asked, {"status": "done", "value": {"started": True}}, milliseconds=0, held=held
         )
         return program
+
+    def connect(
+        self,
+        connection: Connection,
+        caller: Caller,
+        context: CallContext,
+        *,
+        effects: frozenset[Effect],
+        carry: Callable[[], Traffic],
+    ) -> Traffic:
+        """Take a connection that something in a cell makes by itself through the door.
+
+        Args:
+            connection: What is to be reached.
+            caller: Who asks, as the host knows it.
+            context: What the host holds for the plan of that cell.
+            effects: The ceiling of the plan's profiles and grant.
+            carry: Makes it, and returns when it has ended; never raises.
+
+        Raises:
+            ToolAccessDeniedError: A profile does not admit the host.
+            SecurityBoundaryViolation: The subplan's grant does not hold it.
+            BudgetExceededError: A limit of the chain does not admit another call.
+            ToolFailedError: What was asked for cannot be read.
+            RecordError: Nothing can be recorded; the plan stops.
+        """
+        asked = asked_connection(connection, caller, context, self._redactor)
+        if connection.problem:
+            # As a call with malformed arguments: no rule forbids it.
+            held = self._decide(asked, Allowed(rule="arguments"), {})
+            self._ending.failed(asked, connection.problem, milliseconds=0, held=held)
+        (host,) = asked.resources
+        decision = gate.decide_connection(context.scope, host, caller, effects=effects)
+        if isinstance(decision, Denied):
+            self._refusals.denied(asked, decision)
+        started = self._now_ms()
+        held = self._decide(asked, decision, {})
+        traffic = carry()
+        body = self._redactor.value(outcome_of(connection, traffic))
+        self._recorder.outcome(asked, body, milliseconds=self._now_ms() - started, held=held)
+        return traffic
 
     def apply(
         self, plan_id: str, body: Mapping[str, object], *, perform: Callable[[], None]
@@ -278,7 +406,12 @@ class ToolRuntime:
             ApprovalPendingError: It may have reached the outside: a person decides.
             RecordError: Its files are neither as before nor as after.
         """
-        match fate_of(asked, trace, may_change=_may_change(asked, decision)):
+        match fate_of(
+            asked,
+            trace,
+            may_change=_may_change(asked, decision),
+            may_connect=Effect.NETWORK in asked.spec.effects - decision.imposed,
+        ):
             case "happened":
                 # It is counted, whatever became of what was held for it.
                 held = self._recorder.hold(asked)
@@ -287,6 +420,8 @@ class ToolRuntime:
                 self._ask_person(
                     asked, "it was started and never ended; it may have happened already"
                 )
+                if asked.spec.place == "cell":
+                    asked.context.hands.restore(asked.call.call_id)
         return None
 
     def _approve(self, asked: Asked, trace: Trace) -> str:
@@ -312,13 +447,7 @@ class ToolRuntime:
         hands = asked.context.hands
         prepares = asked.spec.place == "cell" and hands.is_prepared(asked.spec.name)
         timeout_s = self._timeout_s(asked)
-        failure: ToolFailedError | None = None
-        if prepares:
-            try:
-                effect = hands.prepare(asked.spec.name, asked.arguments, timeout_s=timeout_s)
-                extra |= {"before": dict(effect.before), "after": dict(effect.after)}
-            except ToolFailedError as error:
-                failure = error
+        failure = self._prepare(asked, extra, timeout_s) if prepares else None
         held = self._decide(asked, decision, extra)
         try:
             if failure is not None:
@@ -331,6 +460,10 @@ class ToolRuntime:
             self._ending.failed(
                 asked, error.reason, milliseconds=self._now_ms() - started, held=held
             )
+        except ToolAccessDeniedError as error:
+            # An MCP server that offers something else than was approved.
+            self._recorder.give_back(asked, held=held)
+            self._refusals.changed(asked, error)
         except DelegationError as error:
             self._recorder.give_back(asked, held=held)
             self._refusals.delegation(asked, error)
@@ -344,6 +477,19 @@ class ToolRuntime:
             self._ending.refused(asked, error, milliseconds=self._now_ms() - started, held=held)
         return self._ending.done(asked, value, milliseconds=self._now_ms() - started, held=held)
 
+    def _prepare(
+        self, asked: Asked, extra: dict[str, object], timeout_s: float
+    ) -> ToolFailedError | None:
+        """Put what a file tool is about to do into its decision; give why it cannot, if so."""
+        try:
+            effect = asked.context.hands.prepare(
+                asked.spec.name, asked.arguments, timeout_s=timeout_s
+            )
+        except ToolFailedError as error:
+            return error
+        extra |= {"before": dict(effect.before), "after": dict(effect.after)}
+        return None
+
     def _decide(self, asked: Asked, decision: Allowed, extra: Mapping[str, object]) -> bool:
         try:
             return self._recorder.decision(asked, decision, extra=extra)
@@ -352,6 +498,10 @@ class ToolRuntime:
 
     def _effect(self, asked: Asked, decision: Allowed, timeout_s: float) -> Mapping[str, object]:
         name, arguments, context = asked.spec.name, asked.arguments, asked.context
+        if asked.spec.origin == "mcp" and context.servers is not None:
+            if asked.spec.place == "cell" and _may_change(asked, decision):
+                context.hands.checkpoint(asked.call.call_id)
+            return context.servers.call(asked.spec, arguments, timeout_s=timeout_s)
         match asked.spec.place:
             case "cell":
                 if _may_change(asked, decision):

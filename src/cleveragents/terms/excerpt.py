@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+
+# No typing: it is what a cold cell would wait for.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 MAX_RESULT_BYTES: Final = 900_000
 """A tool's result as JSON: below one message of the channel, with room for its envelope."""

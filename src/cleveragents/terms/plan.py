@@ -19,7 +19,8 @@ Outcome = Literal[
     "applied", "merged", "merge_refused", "constrained", "conflicted", "errored", "cancelled"
 ]
 OnDenied = Literal["fail", "continue"]
-ActorKind = Literal["script", "llm", "program"]
+ActorKind = Literal["script", "llm", "program", "gateway"]
+"""A plan file names the first three; a gateway is another program's MCP client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ class SubplanDefinition:
     inputs: Mapping[str, object] = field(default_factory=dict)
     outputs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """JSON Schema of each declared output."""
+    result: Mapping[str, object] = field(default_factory=dict)
+    """What a script sets its outputs to; read when its last step has ended."""
     steps: tuple[Step, ...] = ()
     merge_strategy: str = ""
     """Empty: the automation profile's."""
@@ -120,3 +123,5 @@ class PlanDefinition:
     """Name or inline mapping; empty for none."""
     input_types: Mapping[str, str] = field(default_factory=dict)
     """JSON type of every declared input, also of those without a default; empty: any."""
+    outputs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """JSON Schema of each value that a program or a model has to hand in."""

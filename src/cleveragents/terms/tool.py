@@ -63,3 +63,7 @@ class ToolSpec:
     """Declared price of one call, in millionths of a US dollar."""
     defaults: Mapping[str, object] = field(default_factory=dict)
     """Values filled in for absent arguments before anything is decided."""
+    reaches: tuple[str, ...] = ()
+    """Resources that every call uses, such as ``host:api.example.com``, ``credential:TOKEN``."""
+    root: str = ""
+    """Path of the host that stands for the workspace in arguments; empty: none does."""

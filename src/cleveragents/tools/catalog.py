@@ -269,6 +269,7 @@ _SPAWN_SUBPLAN: Final = ToolSpec(
         actor={"type": "object", "description": "What decides its calls."},
         inputs={"type": "object", "description": "Values it may read."},
         outputs={"type": "object", "description": "JSON Schema of each value it gives back."},
+        result={"type": "object", "description": "What its script sets each output to."},
         steps={"type": "array", "items": {"type": "object"}, "description": "Its script."},
         merge_strategy=_text("How its changes are merged."),
     ),

@@ -20,8 +20,10 @@ from cleveragents.boundary.program_message import (
     Answer,
     Ask,
     Begin,
+    Decide,
     Failed,
     Open,
+    Outcome,
     Progress,
     Refused,
     Submit,
@@ -29,13 +31,13 @@ from cleveragents.boundary.program_message import (
 )
 from cleveragents.errors import (
     BudgetExceededError,
-    CleverAgentsError,
     MergeRefusedError,
     RefusalError,
     SubplanRefusedError,
     ToolFailedError,
 )
-from cleveragents.policy.condition import compile_output
+from cleveragents.plans.actor.output import output_problem
+from cleveragents.plans.actor.program_decision import ProgramDecisions
 from cleveragents.terms.call import ToolCall
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 
     from cleveragents.boundary.program_cell import ProgramCell
     from cleveragents.boundary.program_message import FromProgram, ToProgram
+    from cleveragents.plans.decision_book import Choice
+    from cleveragents.record.decision_tree_view import Decision
     from cleveragents.terms.call import CallResult
 
 LISTEN_S: Final = 0.25
@@ -51,7 +55,6 @@ ANSWER_S: Final = 30.0
 """How long a program may leave an answer unread while the channel is full."""
 LOG_TAIL: Final = 2_000
 """Characters of a failed program's log that its error shows."""
-MAX_OUTPUTS: Final = 256
 MAX_REFUSED: Final = 1_000
 """Requests refused to one program; each of them is a durable entry of the record."""
 _NO_BUDGET: Final = "a budget of this plan or above it does not admit the call"
@@ -74,6 +77,15 @@ class ProgramCaller(Protocol):
 
     def tell(self, text: str) -> None:
         """Report a line of the program's own words."""
+
+    def decide(self, choice: Choice) -> str:
+        """Record a decision of the plan, once."""
+
+    def conclude(self, decision_id: str, outcome: str) -> None:
+        """Say what became of a decision of the plan."""
+
+    def decision(self, decision_id: str) -> Decision | None:
+        """Give a decision of the plan; ``None`` when it has made no such decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,7 @@ class ProgramActor:
         self._task = task
         self._submission: Submission | None = None
         self._refusals = 0
+        self._decisions = ProgramDecisions(caller)
 
     def run(self) -> Submission:
         """Answer the program until it ends, and give what it handed in.
@@ -145,7 +158,7 @@ class ProgramActor:
             code = self._program.wait(timeout_s=LISTEN_S)
         self._caller.check()
         if code != 0:
-            raise self._failure(f"it ended with exit code {code}")
+            raise self._failure(self._program.ended_by or f"it ended with exit code {code}")
         return self._submission or Submission()
 
     def _failure(self, reason: str) -> ToolFailedError:
@@ -168,6 +181,8 @@ class ProgramActor:
             case Progress():
                 self._caller.tell(message.text)
                 return Accepted(seq=message.seq)
+            case Decide() | Outcome():
+                return self._counted(self._decisions.take(message))
             case Submit():
                 return self._submitted(message)
             case _:
@@ -206,37 +221,27 @@ class ProgramActor:
             return self._refused(message.seq, error)
         return Answer(seq=message.seq, value=dict(value))
 
-    def _refused(self, seq: int, error: RefusalError | MergeRefusedError) -> Refused:
-        self._refusals += 1
-        if self._refusals > MAX_REFUSED:
-            raise ChannelError("too many refused requests")
+    def _counted(self, answer: ToProgram) -> ToProgram:
+        if isinstance(answer, Refused):
+            self._refusals += 1
+            if self._refusals > MAX_REFUSED:
+                raise ChannelError("too many refused requests")
+        return answer
+
+    def _refused(self, seq: int, error: RefusalError | MergeRefusedError) -> ToProgram:
         # The record keeps whose limit it was and its figures: those of plans above are not
         # for the program.
         is_budget = isinstance(error, BudgetExceededError) or (
             isinstance(error, SubplanRefusedError)
             and error.exit_code == BudgetExceededError.exit_code
         )
-        return Refused(seq=seq, code=error.code, reason=_NO_BUDGET if is_budget else error.message)
+        reason = _NO_BUDGET if is_budget else error.message
+        return self._counted(Refused(seq=seq, code=error.code, reason=reason))
 
     def _submitted(self, message: Submit) -> ToProgram:
-        problem = self._output_problem(message.outputs)
+        problem = output_problem(message.outputs, self._task.outputs)
         if problem:
             # Not taken: the program may hand in a result that fits.
             return Refused(seq=message.seq, code="outputs", reason=problem)
         self._submission = Submission(outputs=message.outputs, summary=message.summary)
         return Accepted(seq=message.seq)
-
-    def _output_problem(self, outputs: Mapping[str, object]) -> str:
-        declared = self._task.outputs
-        if len(outputs) > MAX_OUTPUTS:
-            return f"more than {MAX_OUTPUTS} outputs"
-        for name, value in outputs.items():
-            if name not in declared:
-                return f"the output {name!r} is not declared"
-            try:
-                failure = compile_output(declared[name], where=f"outputs.{name}").failure(value)
-            except CleverAgentsError as error:
-                failure = error.message
-            if failure:
-                return f"the output {name!r} does not fit its schema: {failure}"
-        return ""

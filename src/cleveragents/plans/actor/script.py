@@ -8,6 +8,7 @@ the plan, so that a replay takes the same way.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from cleveragents.config import expression
@@ -21,15 +22,17 @@ from cleveragents.errors import (
     RefusalError,
     ToolFailedError,
 )
+from cleveragents.plans.actor.output import output_problem
+from cleveragents.plans.decision_book import Choice
 from cleveragents.plans.group import MemberEnding
 from cleveragents.terms.call import ToolCall
-from cleveragents.terms.plan import ParallelStep, SubplanStep, ToolStep
+from cleveragents.terms.plan import ParallelStep, SubplanDefinition, SubplanStep, ToolStep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cleveragents.terms.call import CallResult
-    from cleveragents.terms.plan import Step
+    from cleveragents.terms.plan import PlanDefinition, Step
 
 SPAWN = "spawn_subplan"
 
@@ -45,6 +48,9 @@ class Caller(Protocol):
 
     def leave_group(self, step: str, ending: MemberEnding) -> None:
         """Say how a member's last attempt ended."""
+
+    def decide(self, choice: Choice) -> str:
+        """Record a decision of the plan, once."""
 
 
 class ScriptActor:
@@ -70,6 +76,20 @@ class ScriptActor:
     def resolve(self, value: object) -> object:
         """Fill the references of a value from the scope."""
         return expression.resolve(value, self._scope)
+
+    def outputs(self, definition: PlanDefinition | SubplanDefinition) -> Mapping[str, object]:
+        """Give what the plan hands in, once its last step has ended.
+
+        Raises:
+            ToolFailedError: Something that it reads is not there, or does not
+                fit the schema that was declared for it.
+        """
+        result = definition.result if isinstance(definition, SubplanDefinition) else {}
+        outputs = _mapping(self.resolve(result))
+        problem = output_problem(outputs, definition.outputs)
+        if problem:
+            raise ToolFailedError(tool_name=f"script {definition.name}", reason=problem)
+        return outputs
 
     def run(self, steps: tuple[Step, ...]) -> None:
         """Run every step in order.
@@ -97,28 +117,62 @@ class ScriptActor:
         except RefusalError:
             if step.on_denied == "fail":
                 raise
+            self._go_on(step.id, "on_denied")
         except ToolFailedError:
             if step.on_error == "fail":
                 raise
+            self._go_on(step.id, "on_error")
         else:
             self._results[step.id] = result.value
+
+    def _go_on(self, call_id: str, key: str) -> None:
+        """Record that the plan goes on over a call that did not end well."""
+        happened = "was refused" if key == "on_denied" else "failed"
+        self._caller.decide(
+            Choice(
+                key=f"{key}:{call_id}",
+                question=f"{call_id} {happened}: does the plan go on?",
+                choice="it goes on without it",
+                alternatives=("it ends",),
+                reason=f"the step says {key}: continue",
+                calls=(call_id,),
+            )
+        )
+
+    def _try_again(self, step: SubplanStep, failed: ToolCall) -> None:
+        """Record that a child which failed is tried again, as a new child."""
+        again = replace(failed, attempt=failed.attempt + 1)
+        self._caller.decide(
+            Choice(
+                key=f"retry:{again.call_id}",
+                question=f"{failed.call_id} failed: is it tried again?",
+                choice=f"yes, attempt {again.attempt} of {step.retries + 1}",
+                alternatives=("no",),
+                reason=f"the step says retries: {step.retries}",
+                calls=(again.call_id,),
+            )
+        )
 
     def _spawn(self, step: SubplanStep, call_id: str) -> None:
         asked = subplan_to_mapping(step.subplan)
         asked["inputs"] = self.resolve(step.subplan.inputs)
         for attempt in range(1, step.retries + 2):
+            call = ToolCall(step=call_id, tool=SPAWN, arguments=asked, attempt=attempt)
             try:
-                result = self._caller.call(
-                    ToolCall(step=call_id, tool=SPAWN, arguments=asked, attempt=attempt)
-                )
+                result = self._caller.call(call)
             except (RefusalError, MergeRefusedError):
                 # A refusal is final: the same child would be refused the same again.
                 if step.on_denied == "fail":
                     raise
+                self._go_on(call.call_id, "on_denied")
                 return
             except ToolFailedError:
-                if attempt > step.retries and step.on_error == "fail":
+                if attempt <= step.retries:
+                    self._try_again(step, call)
+                elif step.on_error == "fail":
                     raise
+                else:
+                    self._go_on(call.call_id, "on_error")
             else:
                 self._results[step.id] = result.value
                 return

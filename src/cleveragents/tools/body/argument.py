@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Never
-
 from cleveragents.errors import ToolFailedError
-from cleveragents.terms.resource import is_outside, normalise_path
+from cleveragents.terms.path import is_outside, normalise_path
 
+# No typing: it is what a cold cell would wait for.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Never
 
 
 def fail(tool: str, reason: str) -> Never:

@@ -13,10 +13,12 @@ import os
 import stat
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Final
 
+# No typing: it is what a cold cell would wait for.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
 _SYS_OPENAT2: Final = 437
 """The same on every architecture (it is newer than the unified table)."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
 
 from cleveragents.terms.digest import digest_bytes
 from cleveragents.tools.body import argument
@@ -25,23 +23,39 @@ from cleveragents.tools.body.beneath import (
 )
 from cleveragents.tools.body.entry import entry_at
 
+# No typing: it is what a cold cell would wait for.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Final
 
 TEMPORARY_NAME: Final = ".cleveragents-write.tmp"
 """One per directory and always the same: a call that is run again removes what it left."""
 
 
-@dataclass(frozen=True, slots=True)
 class Prepared:
-    """A change that is worked out and not made."""
+    """A change that is worked out and not made.
 
-    before: Mapping[str, str | None]
-    """Digest of each path that changes, as it is; ``None`` when absent."""
-    after: Mapping[str, str | None]
-    commit: Callable[[], dict[str, object]]
-    """Makes the change and gives the call's result; ``ToolFailedError`` when the
-    system refuses it."""
+    Args:
+        before: Digest of each path that changes, as it is; ``None`` when absent.
+        after: Digest of each path as it is going to be.
+        commit: Makes the change and gives the call's result; ``ToolFailedError`` when
+            the system refuses it.
+    """
+
+    # Written out: importing dataclasses takes as long as starting Python.
+    __slots__ = ("after", "before", "commit")
+
+    def __init__(
+        self,
+        *,
+        before: Mapping[str, str | None],
+        after: Mapping[str, str | None],
+        commit: Callable[[], dict[str, object]],
+    ) -> None:
+        self.before = before
+        self.after = after
+        self.commit = commit
 
 
 def prepare_write(root_fd: int, arguments: Mapping[str, object]) -> Prepared:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from cleveragents.terms.cell_network import VARIABLES
 from cleveragents.terms.excerpt import head_within
 from cleveragents.tools.body import argument
 
@@ -34,6 +35,8 @@ _TICK_S: Final = 0.02
 _SIGNAL_BASE: Final = 128
 _LAST_WORDS_CHARS: Final = 200
 _KEPT_VARIABLES: Final = ("PATH", "HOME", "LANG", "TMPDIR")
+_NETWORK_VARIABLES: Final = tuple(VARIABLES)
+"""Kept where the guest has announced the host's proxy: never those of another environment."""
 _VARIABLES: Final = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "HOME": "/tmp",  # noqa: S108  # the cell's own /tmp
@@ -148,9 +151,9 @@ def _start(root_fd: int, argv: list[str]) -> subprocess.Popen[bytes]:
     import subprocess  # noqa: PLC0415
 
     workspace = f"/proc/self/fd/{root_fd}"
-    environment = _VARIABLES | {
-        name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ
-    }
+    has_network = os.environ.get("HTTP_PROXY") == VARIABLES["HTTP_PROXY"]
+    kept = _KEPT_VARIABLES + (_NETWORK_VARIABLES if has_network else ())
+    environment = _VARIABLES | {name: os.environ[name] for name in kept if name in os.environ}
     # The link is the kernel's name for a descriptor, nothing that a path object could say.
     environment["PWD"] = os.readlink(workspace)  # noqa: PTH115
     try:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
 
 from cleveragents.terms.digest import digest_bytes
 from cleveragents.tools.body import argument
@@ -21,24 +19,45 @@ from cleveragents.tools.body.beneath import (
 from cleveragents.tools.body.line_range import digest_of
 from cleveragents.tools.body.listing import kind_of
 
+# No typing: it is what a cold cell would wait for.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 MAX_EDIT_BYTES: Final = 64 * CHUNK_BYTES
 """A larger file is not edited: it is held in memory twice."""
 _KEPT_MODE_BITS: Final = 0o777
 
 
-@dataclass(frozen=True, slots=True)
 class Entry:
-    """A directory's entry as it is: absent, a file or a link."""
+    """A directory's entry as it is: absent, a file or a link.
 
-    kind: str
-    mode: int = NEW_FILE_MODE
-    size: int = 0
-    digest: str | None = None
-    data: bytes = b""
-    """Only when it was asked for."""
+    Args:
+        kind: What it is.
+        mode: Its permissions.
+        size: In bytes.
+        digest: Of its content, or of a link's target; ``None`` when absent.
+        data: Its content, only when it was asked for.
+    """
+
+    # Written out: importing dataclasses takes as long as starting Python.
+    __slots__ = ("data", "digest", "kind", "mode", "size")
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        mode: int = NEW_FILE_MODE,
+        size: int = 0,
+        digest: str | None = None,
+        data: bytes = b"",
+    ) -> None:
+        self.kind = kind
+        self.mode = mode
+        self.size = size
+        self.digest = digest
+        self.data = data
 
 
 def entry_at(tool: str, root_fd: int, path: str, *, with_data: bool = False) -> Entry:
@@ -71,18 +90,20 @@ def _entry_in(tool: str, parent: int, path: str, *, with_data: bool) -> Entry:
     kind, mode = kind_of(status.st_mode), stat.S_IMODE(status.st_mode) & _KEPT_MODE_BITS
     if kind == "link":
         target = os.fsencode(os.readlink(name, dir_fd=parent))
-        return Entry(kind, mode, len(target), link_digest(target))
+        return Entry(kind, mode=mode, size=len(target), digest=link_digest(target))
     if kind != "file":
         what = "a directory" if kind == "directory" else "neither file nor link"
         argument.fail(tool, f"{path!r} is {what}")
     fd = os.open(name, READ_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
     try:
         if not with_data:
-            return Entry(kind, mode, status.st_size, digest_of(fd, size=status.st_size))
+            return Entry(
+                kind, mode=mode, size=status.st_size, digest=digest_of(fd, size=status.st_size)
+            )
         if status.st_size > MAX_EDIT_BYTES:
             argument.fail(tool, f"{path!r} is larger than {MAX_EDIT_BYTES} bytes")
         data = read_all(fd, size=status.st_size)
-        return Entry(kind, mode, len(data), digest_bytes(data), data)
+        return Entry(kind, mode=mode, size=len(data), digest=digest_bytes(data), data=data)
     finally:
         os.close(fd)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import codecs
 import hashlib
 import os
 import stat
-from typing import TYPE_CHECKING, Final
 
 from cleveragents.terms.excerpt import head_within
 from cleveragents.tools.body import argument
@@ -17,8 +16,11 @@ from cleveragents.tools.body.entry import digest_files
 from cleveragents.tools.body.line_range import PROBE_BYTES, chunks_of, digest_of, take_lines
 from cleveragents.tools.body.listing import list_directory
 
+# No typing: it is what a cold cell would wait for.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Final
 
     from cleveragents.tools.body.line_range import LineRange
 
@@ -166,7 +168,7 @@ def _binary_result(fd: int, *, offset: int, limit: int | None) -> dict[str, obje
     is_cut = bool(data) and end < size
     return {
         "text": "",
-        "base64": base64.b64encode(data).decode("ascii"),
+        "base64": binascii.b2a_base64(data, newline=False).decode("ascii"),
         "lines": 0,
         "truncated": is_cut,
         "next_offset": end + 1 if is_cut else None,

@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
 
 from cleveragents.tools.body.beneath import CHUNK_BYTES
 
+# No typing: it is what a cold cell would wait for.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
 PROBE_BYTES: Final = 8192
 """A NUL in the first bytes makes a file binary, as git and grep have it."""
 
 
-@dataclass(frozen=True, slots=True)
 class LineRange:
-    """What was found of a range, and the facts about the whole file."""
+    """What was found of a range, and the facts about the whole file.
 
-    raw: bytes
-    """From the first byte of the first line on; at most the cap and one byte."""
-    reaches_end: bool
-    """``raw`` goes up to the end of the file."""
-    lines: int
-    """Of the whole file; a last line without line end counts."""
-    size: int
-    digest: str
+    Args:
+        raw: From the first byte of the first line on; at most the cap and one byte.
+        reaches_end: ``raw`` goes up to the end of the file.
+        lines: Of the whole file; a last line without line end counts.
+        size: Of the whole file, in bytes.
+        digest: Of the whole file.
+    """
+
+    # Written out: importing dataclasses takes as long as starting Python.
+    __slots__ = ("digest", "lines", "raw", "reaches_end", "size")
+
+    def __init__(
+        self, *, raw: bytes, reaches_end: bool, lines: int, size: int, digest: str
+    ) -> None:
+        self.raw = raw
+        self.reaches_end = reaches_end
+        self.lines = lines
+        self.size = size
+        self.digest = digest
 
 
 def chunks_of(fd: int, *, size: int) -> Iterator[bytes]:

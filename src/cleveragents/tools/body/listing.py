@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
 
 from cleveragents.terms.excerpt import json_bytes, shown_name
 from cleveragents.tools.body import argument
 from cleveragents.tools.body.beneath import DIRECTORY_FLAGS, open_beneath, reason_of
 
+# No typing: it is what a cold cell would wait for.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 MAX_ENTRIES: Final = 5_000
 MAX_LISTING_JSON_BYTES: Final = 800_000
 MAX_DEPTH: Final = 32
 
 
-@dataclass(slots=True)
 class _Listing:
-    entries: list[dict[str, object]] = field(default_factory=list)
-    room: int = MAX_LISTING_JSON_BYTES
-    is_full: bool = False
-    unreadable: int = 0
+    # Written out: importing dataclasses takes as long as starting Python.
+    __slots__ = ("entries", "is_full", "room", "unreadable")
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, object]] = []
+        self.room = MAX_LISTING_JSON_BYTES
+        self.is_full = False
+        self.unreadable = 0
 
     def add(self, entry: dict[str, object]) -> None:
         self.room -= json_bytes(entry) + 1

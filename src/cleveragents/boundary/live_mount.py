@@ -1,0 +1,303 @@
+"""How does a cell see the operator's own directories, live, and no more of them than it may?
+
+The gateway's exception to "a cell never sees the user's directory": the
+operator names directories, and they are mounted as they are. The first one is
+the workspace, and each one is also at its own path, so that configurations
+with absolute paths work. Read-only unless both the profile and the operator
+admit writing; secret files are hidden, and what would run code on the host
+later (git's hooks and configuration, the Python that runs this program) stays
+read-only. Nothing is ever made in a directory to mount on.
+
+No link is followed: a granted path that leads through one is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cleveragents.boundary.cell_spec import LiveMount
+from cleveragents.boundary.granted_path import covers, inside_path, minimal
+from cleveragents.boundary.layer_stack import look_up
+from cleveragents.boundary.mount_plan import MountPlan
+from cleveragents.errors import ConfigurationError
+from cleveragents.terms.resource import WORKSPACE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cleveragents.boundary.cell_spec import CellSpec
+    from cleveragents.boundary.leave_out import LeaveOutRules
+    from cleveragents.boundary.live_owner import LiveFooting
+
+MAX_MASKED: Final = 1000
+"""Secret paths of one directory; each is a mount, and too many make a cell slow to start."""
+GUARDED: Final = (".git/hooks", ".git/config")
+"""What git runs, or takes commands from, on the host's side later."""
+_RESERVED: Final = (
+    "/usr",
+    "/etc",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/dev",
+    "/sys",
+    "/tmp",  # noqa: S108  # the cell's own
+    "/guest",
+    "/guest-tools",
+)
+"""Places of the cell's own: a directory that holds one of them cannot lie over it."""
+_KERNEL: Final = ("/proc", "/dev", "/sys")
+_GIT: Final = ".git"
+
+
+def named_directory(named: Path, *, is_writable: bool) -> LiveMount:
+    """Look at a directory that the operator named; what is secret in it is not looked for yet.
+
+    Args:
+        named: The directory.
+        is_writable: The operator says that it may be written to.
+
+    Raises:
+        ConfigurationError: It is no directory, or cannot be mounted in a cell.
+    """
+    name = Path(os.path.normpath(Path.cwd() / named.expanduser()))
+    real = Path(os.path.realpath(name))
+    if not real.is_dir():
+        raise ConfigurationError(problem=f"{named} is no directory", where="--workspace")
+    for place in {real, name}:
+        _check_place(place)
+    return LiveMount(directory=real, name=name, is_writable=is_writable)
+
+
+def looked_through(mount: LiveMount, rules: LeaveOutRules) -> LiveMount:
+    """Find what in a directory is hidden and what stays read-only, as it is now.
+
+    Raises:
+        ConfigurationError: It holds more secret files than a cell can hide.
+    """
+    kept = [path for path in GUARDED if look_up((mount.directory,), path).kind != "absent"]
+    return replace(mount, masked=find_secrets(mount.directory, rules), guarded=tuple(kept))
+
+
+def _check_place(place: Path) -> None:
+    text = str(place)
+    covers = any(Path(one).is_relative_to(place) for one in _RESERVED)
+    beneath_workspace = text.startswith(f"{WORKSPACE}/")
+    if covers or beneath_workspace or any(place.is_relative_to(one) for one in _KERNEL):
+        raise ConfigurationError(
+            problem=f"{text} cannot be mounted in a cell: it holds, or lies in, a place that"
+            " every cell has for itself",
+            where="--workspace",
+            hint="name a directory below it",
+        )
+
+
+def find_secrets(directory: Path, rules: LeaveOutRules) -> tuple[str, ...]:
+    """List the secret paths beneath a directory, as it is now; links are not followed.
+
+    Raises:
+        ConfigurationError: There are more than a cell can hide.
+    """
+    found: list[str] = []
+    waiting = [""]
+    while waiting:
+        above = waiting.pop()
+        for name, is_directory in _entries(directory / above):
+            path = above + name
+            if rules.is_secret(path, is_directory=is_directory) and not rules.is_shown(path):
+                found.append(f"{path}/" if is_directory else path)
+            elif is_directory and name != _GIT:
+                waiting.append(f"{path}/")
+        if len(found) > MAX_MASKED:
+            raise ConfigurationError(
+                problem=f"{directory} holds more than {MAX_MASKED} files that look secret,"
+                " too many to hide one by one",
+                where="--workspace",
+                hint="name a directory below it",
+            )
+    return tuple(sorted(found))
+
+
+def _entries(directory: Path) -> list[tuple[str, bool]]:
+    try:
+        with os.scandir(directory) as entries:
+            return [
+                (entry.name, entry.is_dir(follow_symlinks=False))
+                for entry in entries
+                if not entry.is_symlink()
+            ]
+    except OSError:
+        # What the host cannot list no cell of it can.
+        return []
+
+
+def marks_of(mounts: Sequence[LiveMount]) -> tuple[tuple[int, int], ...]:
+    """Say which files the mounts of hidden and guarded paths lie on, by device and number.
+
+    Who replaces such a file on the host takes the mount away with the old
+    one, in a living cell too: a cell is only as good as these are the same.
+    """
+    return tuple(
+        _mark(mount.directory / path)
+        for mount in mounts
+        for path in (*mount.masked, *mount.guarded)
+    )
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    try:
+        facts = path.lstat()
+    except OSError:
+        return (0, 0)
+    return (facts.st_dev, facts.st_ino)
+
+
+def plan_live(
+    spec: CellSpec, footing: LiveFooting, *, binds: Sequence[tuple[str, str]]
+) -> MountPlan:
+    """Derive the mounts of a cell over live directories.
+
+    Args:
+        spec: Its read and write paths hold in each directory alike.
+        footing: Where the directories are reached.
+        binds: What else the cell stands on, host path and path inside: such a
+            place in a live directory stays as it is for every cell, read-only.
+
+    Raises:
+        ConfigurationError: A granted path is a link, or cannot be written to
+            where it should be.
+    """
+    arguments: list[str] = []
+    writable: list[str] = []
+    for mount, target in _targets(spec.live):
+        planner = _Planner(spec, mount, footing.sources[mount.directory], target)
+        plan = planner.plan(binds)
+        arguments += plan.arguments
+        writable += plan.writable
+    return MountPlan(tuple(arguments), tuple(writable))
+
+
+def _targets(mounts: Sequence[LiveMount]) -> list[tuple[LiveMount, str]]:
+    """Every place that a directory is mounted at, an outer one before what lies in it."""
+    places = {WORKSPACE: mounts[0]}
+    for mount in mounts:
+        places.setdefault(str(mount.directory), mount)
+        places.setdefault(str(mount.name), mount)
+    return [(places[place], place) for place in sorted(places, key=lambda one: one.count("/"))]
+
+
+@dataclass(slots=True)
+class _Planner:
+    """One directory at one place."""
+
+    spec: CellSpec
+    mount: LiveMount
+    source: Path
+    target: str
+
+    def plan(self, binds: Sequence[tuple[str, str]]) -> MountPlan:
+        is_whole = any(inside_path(entry) == "." for entry in self.spec.read)
+        # Beneath /usr the place would else show what the system's mount shows.
+        arguments = [] if is_whole else ["--tmpfs", self.target]
+        for entry in minimal(self.spec.read):
+            if self._kind(entry) != "absent":
+                arguments += ["--ro-bind", *self._ends(inside_path(entry))]
+        writable = [self._writable(entry) for entry in minimal(self._write)]
+        for path in writable:
+            arguments += ["--bind", *self._ends(path)]
+        arguments += self._kept(binds)
+        for path in self.mount.masked:
+            if self._is_shown(path):
+                arguments += self._mask(path)
+        if not is_whole:
+            arguments += ["--remount-ro", self.target]
+        return MountPlan(tuple(arguments), tuple(self._in_cell(path) for path in writable))
+
+    @property
+    def _write(self) -> tuple[str, ...]:
+        return self.spec.write if self.mount.is_writable else ()
+
+    def _kept(self, binds: Sequence[tuple[str, str]]) -> list[str]:
+        """What stays read-only in a writable directory, and as every cell has it."""
+        arguments: list[str] = []
+        if self.mount.guarded and self._is_shown(_GIT) and _is_within(_GIT, self._write):
+            # A mount of its own cannot be moved away, with another put in its place.
+            arguments += ["--bind", *self._ends(_GIT)]
+            for path in self.mount.guarded:
+                if self._is_shown(path):
+                    arguments += ["--ro-bind", *self._ends(path)]
+        for source, place in binds:
+            inside = self._relative(place)
+            if inside and self._is_shown(inside):
+                arguments += ["--ro-bind", source, self._in_cell(inside)]
+        return arguments
+
+    def _kind(self, entry: str) -> str:
+        path = inside_path(entry)
+        found = look_up((self.mount.directory,), path).kind
+        if found == "other":
+            raise ConfigurationError(
+                problem=f"the granted path {path!r} is or leads through a link",
+                where=str(self.mount.directory),
+                hint="name the real path",
+            )
+        wanted = "directory" if entry.endswith("/") or path == "." else "file"
+        return found if found == wanted else "absent"
+
+    def _writable(self, entry: str) -> str:
+        path = inside_path(entry)
+        if path != "." and not entry.endswith("/"):
+            raise ConfigurationError(
+                problem=f"the single file {path!r} cannot be made writable in a live directory:"
+                " files are replaced, and that takes their directory",
+                where=str(self.mount.directory),
+                hint=f"let the profile write the directory, {path.rpartition('/')[0] or '.'}/",
+            )
+        if self._kind(entry) == "absent":
+            raise ConfigurationError(
+                problem=f"the writable directory {path!r} does not exist",
+                where=str(self.mount.directory),
+                hint="make it first",
+            )
+        return path
+
+    def _mask(self, path: str) -> list[str]:
+        place = self._in_cell(path.removesuffix("/"))
+        if path.endswith("/"):
+            return ["--tmpfs", place, "--remount-ro", place]
+        return ["--ro-bind", "/dev/null", place]
+
+    def _is_shown(self, path: str) -> bool:
+        """Say whether a path is there, in something that is mounted.
+
+        INVARIANT: nothing is mounted on what is not there: bubblewrap would make it, in the
+        operator's directory.
+        """
+        plain = path.removesuffix("/")
+        if not os.path.lexists(self.mount.directory / plain):
+            return False
+        return _is_within(plain, (*self.spec.read, *self.spec.write))
+
+    def _relative(self, place: str) -> str:
+        """A place of the cell as a path beneath this directory; empty when it is not."""
+        path = Path(place)
+        if not path.is_relative_to(self.mount.directory):
+            return ""
+        return str(path.relative_to(self.mount.directory))
+
+    def _ends(self, path: str) -> tuple[str, str]:
+        source = self.source if path == "." else self.source / path
+        return str(source), self._in_cell(path)
+
+    def _in_cell(self, path: str) -> str:
+        return self.target if path == "." else f"{self.target}/{path}"
+
+
+def _is_within(path: str, entries: Iterable[str]) -> bool:
+    """Say whether a path is, or lies in, what a list of granted paths names."""
+    return any(covers(inside_path(entry), path) for entry in entries)

@@ -1,0 +1,1 @@
+"""How do agents of other frameworks come behind the door?"""
