@@ -61,10 +61,12 @@ class GatewayOffer:
         self._profiles: tuple[SafetyProfile, ...] = ()
         self._watch = MountWatch()
         self._written: dict[str, bool] = {}
-        self._directories = tuple(
-            _checked(directory, house) for directory in request.directories or (Path(),)
+        # Named once: a cell may write where a name leads through.
+        self._named = tuple(
+            named_directory(_checked(directory, house), is_writable=False)
+            for directory in request.directories or (Path(),)
         )
-        self.root = self._mounts(is_writable=False)[0].directory
+        self.root = self._named[0].directory
         """The first directory: the workspace of the tools."""
         self.registry = ToolRegistry(())
         """Every tool that there is, whether or not it is admitted."""
@@ -179,9 +181,7 @@ class GatewayOffer:
         return bool(cell_rights(self._profiles, None).write)
 
     def _mounts(self, *, is_writable: bool) -> tuple[LiveMount, ...]:
-        return tuple(
-            named_directory(directory, is_writable=is_writable) for directory in self._directories
-        )
+        return tuple(replace(mount, is_writable=is_writable) for mount in self._named)
 
     def _ask_servers(self, sources: Mapping[str, CredentialSource]) -> tuple[ToolSpec, ...]:
         definitions = self._definitions()

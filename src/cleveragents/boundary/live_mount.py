@@ -58,6 +58,9 @@ _GIT: Final = ".git"
 def named_directory(named: Path, *, is_writable: bool) -> LiveMount:
     """Look at a directory that the operator named; what is secret in it is not looked for yet.
 
+    Once, before any cell of it runs: where a name leads, and what stays
+    read-only, is not for a cell that writes there to say.
+
     Args:
         named: The directory.
         is_writable: The operator says that it may be written to.
@@ -71,17 +74,31 @@ def named_directory(named: Path, *, is_writable: bool) -> LiveMount:
         raise ConfigurationError(problem=f"{named} is no directory", where="--workspace")
     for place in {real, name}:
         _check_place(place)
-    return LiveMount(directory=real, name=name, is_writable=is_writable)
+    return LiveMount(directory=real, name=name, is_writable=is_writable, guarded=_guarded(real))
 
 
 def looked_through(mount: LiveMount, rules: LeaveOutRules) -> LiveMount:
-    """Find what in a directory is hidden and what stays read-only, as it is now.
+    """Find what in a directory is hidden, as it is now.
 
     Raises:
-        ConfigurationError: It holds more secret files than a cell can hide.
+        ConfigurationError: It holds more secret files than a cell can hide, or
+            is reached by a link since it was named.
     """
-    kept = [path for path in GUARDED if look_up((mount.directory,), path).kind != "absent"]
-    return replace(mount, masked=find_secrets(mount.directory, rules), guarded=tuple(kept))
+    real = os.path.realpath(mount.directory)
+    if real != str(mount.directory):
+        raise ConfigurationError(
+            problem=f"{mount.directory} leads to {real} by now, and is not served any more",
+            where="--workspace",
+            hint="put it back, and start the gateway anew",
+        )
+    return replace(mount, masked=find_secrets(mount.directory, rules))
+
+
+def _guarded(directory: Path) -> tuple[str, ...]:
+    if look_up((directory,), _GIT).kind == "file":
+        # A linked worktree's: it says where git's hooks and configuration are.
+        return (_GIT,)
+    return tuple(path for path in GUARDED if look_up((directory,), path).kind != "absent")
 
 
 def _check_place(place: Path) -> None:
@@ -226,6 +243,8 @@ class _Planner:
         """What stays read-only in a writable directory, and as every cell has it."""
         arguments: list[str] = []
         if self.mount.guarded and self._is_shown(_GIT) and _is_within(_GIT, self._write):
+            for path in (_GIT, *self.mount.guarded):
+                self._check_no_link(path)
             # A mount of its own cannot be moved away, with another put in its place.
             arguments += ["--bind", *self._ends(_GIT)]
             for path in self.mount.guarded:
@@ -236,6 +255,16 @@ class _Planner:
             if inside and self._is_shown(inside):
                 arguments += ["--ro-bind", source, self._in_cell(inside)]
         return arguments
+
+    def _check_no_link(self, path: str) -> None:
+        # INVARIANT: bubblewrap resolves what it mounts on the host. A cell that may write could
+        # make a link here, and the next cell would be shown, writable, wherever it leads.
+        if look_up((self.mount.directory,), path).kind == "other":
+            raise ConfigurationError(
+                problem=f"{path!r} is or leads through a link, and cannot be kept as it is",
+                where=str(self.mount.directory),
+                hint="put what it leads to in its place, or serve the directory read-only",
+            )
 
     def _kind(self, entry: str) -> str:
         path = inside_path(entry)

@@ -17,6 +17,7 @@ from cleveragents.errors import (
     UnpricedModelError,
 )
 from cleveragents.integrations.governed_run import STOPPED, endpoint_of, plain, sentence_of
+from cleveragents.models.conversion import usage_of
 from cleveragents.models.failure import failure_of
 from cleveragents.models.token_count import upper_bound
 from cleveragents.runtime.model_ask import ModelAsk
@@ -242,20 +243,15 @@ def _gone(error: BaseException) -> BaseException:
 
 
 def _reply(response: ModelResponse) -> ModelReply:
-    usage = response.usage
+    # One that broke off was not counted to its end.
+    is_whole = response.state == "complete"
     return ModelReply(
         text=response.text or "",
         asks=tuple(
             ToolAsk(id=one.tool_call_id, name=one.tool_name, arguments=one.args_as_dict())
             for one in response.tool_calls
         ),
-        usage=ModelUsage(
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cached_tokens=usage.cache_read_tokens,
-            # One that broke off was not counted to its end.
-            is_reported=usage.has_values() and response.state == "complete",
-        ),
+        usage=usage_of(response) if is_whole else ModelUsage(is_reported=False),
         finish=_FINISH.get(response.finish_reason or "", "unknown"),
         model=response.model_name or "",
         message=ModelMessagesTypeAdapter.dump_python([response], mode="json", fallback=str)[0],

@@ -184,7 +184,7 @@ def to_reply(response: lib.ModelResponse, *, fallback_model: str) -> ModelReply:
     return ModelReply(
         text="".join(part.content for part in kept if isinstance(part, lib.TextPart)),
         asks=tuple(map(ask_of, calls)),
-        usage=_usage(response),
+        usage=usage_of(response),
         finish=_finish(response, has_calls=bool(calls)),
         model=clean(response.model_name or fallback_model)[:MAX_NAME_CHARS],
         message=plain(dumped),
@@ -222,7 +222,8 @@ def _named(part: lib.ToolCallPart, seen: Counter[str]) -> lib.ToolCallPart:
     )
 
 
-def _usage(response: lib.ModelResponse) -> ModelUsage:
+def usage_of(response: lib.ModelResponse) -> ModelUsage:
+    """Read what an answer used, as its provider counts it; not reported where it cannot be."""
     usage = response.usage
     counts = (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens)
     # A count below nothing is none: it would give money back. Nor is one that no request can

@@ -18,6 +18,7 @@ from cleveragents.errors import (
 )
 from cleveragents.plans import purse
 from cleveragents.plans.charter import Charter, read_charter
+from cleveragents.policy.scope import compile_scope
 from cleveragents.terms.call import ToolCall, attempts
 from cleveragents.terms.plan import SubplanStep
 
@@ -42,17 +43,30 @@ def definition_of(request: ToolCall) -> SubplanDefinition:
         raise ToolFailedError(tool_name=request.tool, reason=error.message) from error
 
 
-def granted(definition: SubplanDefinition, parent: Charter) -> Grant:
+def granted(definition: SubplanDefinition, parent: RunningPlan) -> Grant:
     """Give what a child is handed of its parent's rights.
 
     Raises:
         DelegationError: More was asked for than the parent may hand on.
+        ToolFailedError: A condition cannot be enforced; a program or a model
+            wrote it, and can mend it.
     """
-    grant = parent.grant.attenuate(definition.delegate)
+    grant = parent.charter.grant.attenuate(definition.delegate)
     if definition.actor.kind == "program" and "execute" not in grant.effects:
         raise DelegationError(
             excesses=("a program actor, which needs 'execute' in the ceiling handed on",)
         )
+    if definition.delegate.where:
+        try:
+            compile_scope(
+                profiles=parent.charter.child_profiles,
+                grant=grant,
+                in_subplan=True,
+                tools=parent.context.tools.specs,
+                plan_id=parent.plan_id,
+            )
+        except ConfigurationError as error:
+            raise ToolFailedError(tool_name="spawn_subplan", reason=error.message) from error
     return grant
 
 

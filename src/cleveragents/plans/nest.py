@@ -116,7 +116,7 @@ class NestMaker:
             return None
         child_id = means.new_id()
         try:
-            grant = granted(definition, parent.charter)
+            grant = granted(definition, parent)
             with household.merging:
                 ground = self._ground(parent)
                 if not _shares_layers(ground, parent, grant, is_program=False):

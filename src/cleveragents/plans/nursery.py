@@ -217,7 +217,7 @@ class Nursery:
         known = known_child(self._means.log, request, parent)
         if known is not None:
             return known, False
-        grant = granted(definition, parent.charter)
+        grant = granted(definition, parent)
         child_id = nest.child_id if nest else self._means.new_id()
         # Moved before anything is made: a child never has more than its parent has left.
         self._means.accounts.open_purse(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from cleveragents.errors import ModelFailedError, UnpricedModelError
+from cleveragents.policy.host_rule import is_address, is_private, parse_url
 from cleveragents.runtime.cost_tracker import ModelUse
 from cleveragents.terms.cost import Amount
+from cleveragents.terms.decision import Denied, Refusal
 from cleveragents.terms.resource import Resource
 
 if TYPE_CHECKING:
@@ -107,6 +109,24 @@ class ModelDesk:
         if endpoint.credential:
             found.append(Resource("credential", endpoint.credential, "use"))
         return tuple(found)
+
+    def inward(self, endpoint: ModelEndpoint) -> Denied | None:
+        """Refuse an endpoint that nobody lent and whose name may lead to a private address.
+
+        The libraries resolve names themselves. Over TLS a private server cannot
+        answer for a public name; without it, whatever the name leads to is asked.
+        """
+        url = parse_url(endpoint.base_url) if endpoint.base_url else None
+        if url is None or url.scheme == "https" or is_address(url.host) or is_private(url.host):
+            return None
+        refusal = Refusal(
+            kind="security_boundary",
+            rule="grant.hosts",
+            profile="",
+            reason=f"a model at {url.host} that a subplan names is asked over https only",
+            resource_name=f"host:{url.host}",
+        )
+        return Denied((refusal,))
 
     def worst(self, ask: ModelAsk, accounts: tuple[str, ...]) -> Amount:
         """Give the most that a request can use.

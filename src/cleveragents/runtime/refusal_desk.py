@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Never
 
 from cleveragents.runtime.refusal import error_of
 from cleveragents.terms.decision import Refusal
+from cleveragents.terms.digest import digest_value
 
 if TYPE_CHECKING:
     from cleveragents.errors import (
@@ -28,6 +29,8 @@ MAX_REFUSALS: Final = 200
 """Paths of one refused merge that the violation names; the proposal in the record names all."""
 MAX_NAME: Final = 64
 """Longest tool name; of a longer one, invented by a model, only so much is kept."""
+UNKNOWN: Final = "unknown"
+"""In the place of a digest, of a tool that there is not."""
 
 
 class RefusalDesk:
@@ -66,7 +69,13 @@ class RefusalDesk:
             reason=f"no tool is named {name!r}",
             resource_name=f"tool:{name}",
         )
-        at = self._recorder.violation(context, call.call_id, {"tool": name}, (refusal,))
+        digests = {"arguments_digest": digest_value(call.arguments), "tool_digest": UNKNOWN}
+        trace = context.journal.find(call.call_id, tool=name, **digests)
+        if trace.violation is not None:
+            # A plan that is resumed: refused then, and not once more.
+            raise error_of(refusal, tool=name, plan_id=context.plan_id, at=trace.at)
+        body = {"tool": name, **digests}
+        at = self._recorder.violation(context, call.call_id, body, (refusal,))
         raise error_of(refusal, tool=name, plan_id=context.plan_id, at=at)
 
     def resource(self, resource_name: str, call_id: str, context: CallContext) -> Never:

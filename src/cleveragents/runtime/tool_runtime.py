@@ -168,6 +168,8 @@ class ToolRuntime:
         decision: Decision = Allowed(rule="grant: model")
         if ask.endpoint not in context.endpoints:
             decision = gate.decide_resources(context.scope, asked.resources, call="model request")
+            if isinstance(decision, Allowed):
+                decision = self._models.inward(ask.endpoint) or decision
         if isinstance(decision, Denied):
             self._refusals.denied(asked, decision)
         try:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 MAX_RESULT_CHARS: Final = 60_000
 """Of one result that a model is shown at once; the rest it may read by ``recall_result``."""
+MAX_ANSWER_CHARS: Final = 5 * MAX_RESULT_CHARS
+"""Of all results of one answer that are shown at once: a model may ask for hundreds."""
+MAX_KEPT_CHARS: Final = 64 << 20
+"""Of all results that can be read again; the oldest are let go first."""
 WORTH_ELIDING_CHARS: Final = 400
 KEPT_RESULTS: Final = 2
 """The newest results are what the model is working with: they stay."""
@@ -43,6 +47,8 @@ class Conversation:
         self._messages: list[Mapping[str, object]] = []
         self._new: list[Mapping[str, object]] = []
         self._results: dict[str, str] = {}
+        self._kept_chars = 0
+        self._shown_chars = 0
         self._places: dict[str, int] = {}
         self._digest = digest_value(
             {
@@ -78,6 +84,7 @@ class Conversation:
     def answer(self, reply: ModelReply) -> None:
         """Add what the model answered; the record holds it as an outcome already."""
         self._new.clear()
+        self._shown_chars = 0
         self._messages.append({"role": "assistant", "message": reply.message})
         self._turn("assistant", reply.message)
 
@@ -91,14 +98,18 @@ class Conversation:
             text: The result.
             is_failed: It was refused or failed.
         """
+        is_long = len(text) > WORTH_ELIDING_CHARS
+        # What is read again is kept already.
+        if is_long and name != RECALL:
+            self._keep(call_id, text)
         shown = text
-        if len(text) > MAX_RESULT_CHARS:
-            self._results[call_id] = text
-            shown = text[:MAX_RESULT_CHARS] + _more(call_id, MAX_RESULT_CHARS, len(text))
-        elif len(text) > WORTH_ELIDING_CHARS:
-            self._results[call_id] = text
-        if call_id in self._results:
+        if is_long and self._shown_chars + min(len(text), MAX_RESULT_CHARS) > MAX_ANSWER_CHARS:
+            shown = self._aside(call_id, len(text))
+        elif is_long:
+            if len(text) > MAX_RESULT_CHARS and name != RECALL:
+                shown = text[:MAX_RESULT_CHARS] + _more(call_id, MAX_RESULT_CHARS, len(text))
             self._places[call_id] = len(self._messages)
+        self._shown_chars += len(shown)
         self._add({"role": "tool", "id": ask_id, "name": name, "text": shown, "failed": is_failed})
 
     def recall(self, call_id: str, offset: int) -> str | None:
@@ -116,8 +127,16 @@ class Conversation:
             limit: Tokens that the conversation may have.
             size_of: An upper bound of a request's tokens.
         """
-        while size_of(self.request()) > limit and self.elide():
-            pass
+        while (excess := size_of(self.request()) - limit) > 0:
+            # By the size of each alone: counted whole every time, hundreds would take minutes.
+            while excess > 0:
+                oldest = next(iter(self._places.values()), 0)
+                before = self._messages[oldest]
+                if not self.elide():
+                    return
+                excess -= size_of(self._alone(before)) - size_of(
+                    self._alone(self._messages[oldest])
+                )
 
     def elide(self) -> bool:
         """Put the oldest result aside; False when only the newest are left."""
@@ -125,12 +144,27 @@ class Conversation:
             return False
         call_id = next(iter(self._places))
         place = self._places.pop(call_id)
-        length = len(self._results[call_id])
-        text = f"[{length} characters, put aside: {RECALL}(call_id={call_id!r}) reads them again]"
-        self._messages[place] = {**self._messages[place], "text": text}
+        message = self._messages[place]
+        kept = self._results.get(call_id)
+        length = len(str(message["text"])) if kept is None else len(kept)
+        self._messages[place] = {**message, "text": self._aside(call_id, length)}
         self._new.append({"role": "elided", "call_id": call_id})
         self._turn("elided", call_id)
         return True
+
+    @staticmethod
+    def _alone(message: Mapping[str, object]) -> ModelRequest:
+        return ModelRequest("", (message,))
+
+    def _keep(self, call_id: str, text: str) -> None:
+        self._results[call_id] = text
+        self._kept_chars += len(text)
+        while self._kept_chars > MAX_KEPT_CHARS:
+            self._kept_chars -= len(self._results.pop(next(iter(self._results))))
+
+    def _aside(self, call_id: str, length: int) -> str:
+        how = f"{RECALL}(call_id={call_id!r}) reads" if call_id in self._results else "ask for"
+        return f"[{length} characters, put aside: {how} them again]"
 
     def _add(self, message: Mapping[str, object]) -> None:
         self._messages.append(message)

@@ -165,7 +165,8 @@ class MindSeat:
 
     def decide(self, choice: Choice) -> str:
         """Record a decision of the model's, once; gives its id."""
-        self._has_decided = True
+        # What the runtime chose, such as another model, is no strategy.
+        self._has_decided = self._has_decided or choice.by != "runtime"
         return self._executor.decide(choice)
 
     def begin_changes(self, call_id: str, tool: str, words: str) -> None:
