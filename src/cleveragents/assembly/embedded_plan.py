@@ -228,6 +228,7 @@ def open_plan(
     try:
         plan = EmbeddedPlan(house, request, specs=specs, endpoint=endpoint)
     except BaseException:
+        # Whatever it is goes on up: nothing that was opened stays behind.
         house.close()
         raise
     return plan.start()

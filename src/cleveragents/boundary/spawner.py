@@ -88,7 +88,7 @@ class Spawner:
             try:
                 future.set_result(work())
             # It is the caller's exception: raised there, whatever it is.
-            except BaseException as error:  # noqa: BLE001
+            except BaseException as error:  # noqa: BLE001  # handed to the thread that waits
                 future.set_exception(error)
 
         self._work.put(task)

@@ -82,7 +82,7 @@ def _run(function: Callable[..., object], arguments: Mapping[str, object], writi
     except FrameError as error:
         frame = _error_frame(f"its result is {error}")
     # Whatever an operator's function raises is its failure, never the guest's.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001  # the operator's own code may raise anything
         traceback.print_exc()
         frame = _error_frame(_said(error))
     sys.stdout.flush()

@@ -200,7 +200,7 @@ async def _in_thread(work: Callable[[], Result]) -> Result:
         try:
             value = work()
         # It is the waiting side's exception: raised there, whatever it is.
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001  # handed to the task that waits
             failure = error
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, value, failure)

@@ -181,7 +181,7 @@ class McpSession:
                 self._ready.set()
                 await self._stop.wait()
         # Whatever it is becomes the reason that a call's failure gives.
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001  # handed to whoever asks the session
             self._failure = error
         finally:
             self._ended.set()
