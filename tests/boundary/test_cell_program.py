@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cleveragents.boundary import greeting
 from cleveragents.boundary.channel import ChannelError
 from cleveragents.boundary.program_channel import Quiet
 from cleveragents.boundary.program_message import (
@@ -21,12 +23,17 @@ from cleveragents.boundary.program_message import (
     Submit,
     Welcome,
 )
-from cleveragents.errors import ConfigurationError, ToolFailedError
+from cleveragents.errors import (
+    ConfigurationError,
+    IsolationUnavailableError,
+    ToolFailedError,
+)
 from tests.boundary.cell_scene import House, the_house
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cleveragents.boundary.message import Hello
     from cleveragents.boundary.program_cell import ProgramCell
     from cleveragents.boundary.program_message import FromProgram
 
@@ -75,6 +82,26 @@ def test_a_program_that_never_speaks_ends_with_its_own_code(
 
 def test_a_program_that_is_killed_has_a_code_above_128(run: Callable[..., ProgramCell]) -> None:
     assert ended(run("sh", "-c", "kill -9 $$")) == 137
+
+
+def test_a_program_waits_until_the_host_has_judged_the_wall(
+    the_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(the_house.spec("copy"), command=("sh", "-c", "echo ran > started.txt"))
+    assert spec.workspace.tree is not None
+    written = spec.workspace.tree / "started.txt"
+
+    def judge(_: Hello) -> str:
+        # More than long enough for a program that does not wait.
+        end = time.monotonic() + 1
+        while time.monotonic() < end and not written.exists():
+            time.sleep(0.01)
+        return "canary: it was seen"
+
+    monkeypatch.setattr(greeting, "judge", judge)
+    with pytest.raises(IsolationUnavailableError, match="canary: it was seen"):
+        the_house.launcher.start_program(spec)
+    assert not written.exists()
 
 
 def test_a_command_that_does_not_exist_has_code_127(run: Callable[..., ProgramCell]) -> None:

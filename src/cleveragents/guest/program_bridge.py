@@ -37,18 +37,22 @@ def main() -> None:
     os.chdir(tool_main.WORKSPACE)
     root = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     os.set_inheritable(tools, False)  # noqa: FBT003  # positional only
+    before: set[int] = set()
+    program = 0
+
+    def end_processes() -> None:
+        sweep.end_new(before, keep=program)
+
+    guest = tool_main.Guest(channel=tools, root=root, end_processes=end_processes)
+    # INVARIANT: foreign code starts after the host has judged the wall; it then configures.
+    if not guest.serve_one():
+        sys.exit(_NOT_STARTED)
     # Single-threaded, and started by us alone.
     program = os.fork()  # noqa: TID251
     if program == 0:
         os.close(tools)
         become(start.command, channel=own)
     os.close(own)
-    before: set[int] = set()
-
-    def end_processes() -> None:
-        sweep.end_new(before, keep=program)
-
-    guest = tool_main.Guest(channel=tools, root=root, end_processes=end_processes)
     code = serve_beside(program, tools, guest, before_call=lambda: _note(before))
     sweep.end_namespace()
     sys.exit(code)
