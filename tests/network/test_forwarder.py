@@ -55,9 +55,9 @@ def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_open() -> None:
     "what", ["nothing", "two", "a file", "a pipe", "udp", "unix", "connected", "elsewhere"]
 )
 def test_nothing_else_is_taken_for_the_port(what: str) -> None:
-    port = free_port()
     ours, theirs = socket.socketpair()
-    listener = socket.create_server(("127.0.0.1", port if what != "elsewhere" else 0))
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1] ^ (what == "elsewhere")
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     pair = socket.socketpair()
     reading, writing = os.pipe()

@@ -18,10 +18,12 @@ import pytest
 from cleveragents.assembly import plan_command
 from cleveragents.assembly.allowance import Typed
 from cleveragents.assembly.house import open_house
+from cleveragents.boundary import orphan
 from cleveragents.boundary.git import Git
 from cleveragents.boundary.trial import remove_tree
 from cleveragents.config.plan_file import parse_plan
 from cleveragents.terms.interaction import Nobody
+from tests.plans.scene import processes_of, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -168,7 +170,12 @@ def scene() -> Iterator[Scene]:
     root = Path(tempfile.mkdtemp(prefix="subplan-test-", dir="/var/tmp"))
     root.chmod(0o711)
     try:
-        yield Scene(root)
+        try:
+            yield Scene(root)
+        finally:
+            # What a host left that was killed while it started a cell, the next command ends.
+            orphan.sweep(root / "cell")
+        wait_until(lambda: not processes_of(root), "the end of every process of the place")
     finally:
         for path in root.glob("cell/**/work"):
             path.chmod(0o700)
