@@ -31,7 +31,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cleveragents.assembly.house import House, new_id
+from cleveragents.assembly.clock import new_id
+from cleveragents.assembly.house import House
 from cleveragents.assembly.order import founded, make_charter
 from cleveragents.assembly.plan_command import RunRequest
 from cleveragents.boundary.leave_out import LeaveOutRules

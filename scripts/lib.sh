@@ -80,29 +80,37 @@ need_postgres() {
     rm -f "$saved"
 }
 
-# Real MCP servers that the tests start: exactly what their own lock file names, by its hashes.
-# Nothing of theirs runs while they are installed.
+# Real MCP servers that the tests start, and the suite that asks our own: exactly what their lock
+# files name, by its hashes. Nothing of theirs runs while they are installed.
 need_mcp_servers() {
-    local place="$root/build/mcp-servers" source="$root/tests/mcp/npm" stamp log
     need node nodejs
     need npm npm
+    need_npm_packages "$root/tests/mcp/npm" "$root/build/mcp-servers" 'MCP servers'
+    need_npm_packages "$root/tests/conformance/npm" "$root/build/mcp-conformance" \
+        'the MCP conformance suite'
+    export MCP_TEST_SERVERS="$root/build/mcp-servers" MCP_CONFORMANCE="$root/build/mcp-conformance"
+}
+
+# need_npm_packages SOURCE PLACE NAME: PLACE holds what the lock file in SOURCE names.
+need_npm_packages() {
+    local source=$1 place=$2 name=$3 stamp log
     stamp=$({ cat "$source/package-lock.json" && node --version; } | sha256sum | cut -d' ' -f1)
-    if [ "$(cat "$place/.stamp" 2>/dev/null)" != "$stamp" ]; then
-        say "installing MCP servers for the tests into build/mcp-servers"
-        rm -rf "$place"
-        mkdir -p "$place"
-        cp "$source/package.json" "$source/package-lock.json" "$place"
-        log=$(mktemp)
-        if ! (cd "$place" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier) \
-            </dev/null >"$log" 2>&1; then
-            cat "$log" >&2
-            rm -f "$log"
-            die "the MCP servers for the tests could not be installed"
-        fi
-        rm -f "$log"
-        printf '%s' "$stamp" >"$place/.stamp"
+    if [ "$(cat "$place/.stamp" 2>/dev/null)" = "$stamp" ]; then
+        return 0
     fi
-    export MCP_TEST_SERVERS="$place"
+    say "installing $name for the tests into ${place#"$root"/}"
+    rm -rf "$place"
+    mkdir -p "$place"
+    cp "$source/package.json" "$source/package-lock.json" "$place"
+    log=$(mktemp)
+    if ! (cd "$place" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier) \
+        </dev/null >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "$name for the tests could not be installed"
+    fi
+    rm -f "$log"
+    printf '%s' "$stamp" >"$place/.stamp"
 }
 
 is_new_enough() {

@@ -333,7 +333,7 @@ def _means(disk: Disk, store: Store, log: RecordLog) -> Means:
     recorder = CallRecorder(store=store, log=log, tracker=CostTracker(accounts), redactor=redactor)
     door = NotingRuntime(
         recorder=recorder,
-        refusals=RefusalDesk(recorder),
+        refusals=RefusalDesk(recorder, redactor),
         desk=ApprovalDesk(ApprovalBook(log), Nobody(), who="nobody"),
         broker=cast("Any", None),
         models=cast("Any", None),

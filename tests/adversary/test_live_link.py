@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cleveragents.boundary.leave_out import LeaveOutRules
-from cleveragents.boundary.live_mount import looked_through, named_directory
+from cleveragents.boundary.live_directory import looked_through, named_directory
 from cleveragents.errors import ConfigurationError
 from tests.gateway.test_live_mount import planned, triples
 

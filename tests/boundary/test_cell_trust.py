@@ -11,9 +11,9 @@ import pytest
 
 from cleveragents.boundary import (
     greeting,
-    launcher,
     seccomp,
     self_check,
+    started_cell,
     trial,
     unconfined,
 )
@@ -266,10 +266,10 @@ def test_a_start_that_neither_begins_nor_ends(
         raise NotDeadError
 
     monkeypatch.setattr(liar.process, "wait_dead", undead)
-    begun = launcher.Started(
+    begun = started_cell.Started(
         process=liar.process, channel=Channel(liar.there), spec=liar.cell.spec, program=None
     )
     with pytest.raises(IsolationUnavailableError, match="does not end either"):
-        launcher._discard(begun)
+        begun.discard()
     monkeypatch.undo()
     liar.cell.close()

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -233,6 +234,50 @@ def test_a_conflict_settled_with_a_file_of_ones_own(scene: Scene) -> None:
 def test_a_repository_is_opened_again(scene: Scene) -> None:
     tree = scene.tree({"a": "1"})
     assert Git.open(scene.git.git_dir).has_tree(tree)
+
+
+def git_that(tmp_path: Path, at_init: str) -> str:
+    """A git that does something of its own when a repository is made."""
+    program = tmp_path / "git"
+    program.write_text(
+        f'#!/bin/sh\nlast=""\nfor word; do [ "$word" = init ] && last=init; done\n'
+        f'[ "$last" = init ] || echo >> {tmp_path}/asked\n'
+        f'if [ "$last" = init ]; then {at_init}; fi\nexec git "$@"\n'
+    )
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_a_repository_is_made_once_however_many_want_it(tmp_path: Path) -> None:
+    openers = 8
+    (tmp_path / "asked").touch()
+    all_there = f'while [ "$(wc -l < {tmp_path}/asked)" -lt {openers} ]; do :; done'
+    program = git_that(tmp_path, f"{all_there}; echo >> {tmp_path}/made")
+    with ThreadPoolExecutor(openers) as pool:
+        gits = [
+            one.result()
+            for one in [
+                pool.submit(Git.open, tmp_path / "home" / "g", program=program)
+                for _ in range(openers)
+            ]
+        ]
+    assert (tmp_path / "made").read_text() == "\n"
+    (blob,) = gits[0].write_blobs([b"x"])
+    assert all(git.read_blob(blob) == b"x" for git in gits)
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["g", "g.lock"]
+
+
+def test_a_repository_whose_making_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+    place = tmp_path / "g"
+    half = 'echo "ref: refs/heads/master" > "$GIT_DIR/HEAD"; exit 1'
+    with pytest.raises(RecordError, match="git init failed"):
+        Git.open(place, program=git_that(tmp_path, half))
+    git = Git.open(place)
+    (blob,) = git.write_blobs([b"x"])
+    assert git.read_blobs([blob]) == {blob: b"x"}
+    # One that lost its first line keeps what it holds.
+    (place / "HEAD").unlink()
+    assert Git.open(place).read_blob(blob) == b"x"
 
 
 def test_no_git_or_an_old_one_is_said_at_once(tmp_path: Path) -> None:

@@ -114,6 +114,15 @@ def test_subplans_and_conflicts_are_listed() -> None:
     assert "b.md" in shown(conflicts=["b.md"])
 
 
+def test_connections_are_summed_up_when_there_were_any() -> None:
+    line = {"host": "pypi.org", "port": 443, "connections": 3, "open": 1}
+    text = shown(connections=[{**line, "sent_bytes": 1233, "received_bytes": 116465}])
+    assert text.splitlines()[text.splitlines().index("Connections") + 2].split() == [
+        *("pypi.org", "443", "3", "1", "1233", "116465")
+    ]
+    assert "Connections" not in shown()
+
+
 def test_a_waiting_call_shows_its_arguments() -> None:
     waiting = [
         {
@@ -183,3 +192,15 @@ def test_data_of_another_shape_is_no_crash() -> None:
 
 def test_what_is_waited_for_is_not_shown_as_an_error() -> None:
     assert "error" not in shown(state="waiting", error={"code": "approval_pending", "message": "m"})
+
+
+@pytest.mark.parametrize("served", ["mcp_client", "program"])
+def test_of_calls_that_come_from_outside_nothing_waits_for_an_apply(served: str) -> None:
+    waiting = {"call_id": "call-2", "plan_id": PLAN, "tool": "wipe", "reason": "it waits"}
+    asked = next_commands(data(served=served, state="processing", waiting=[waiting]))
+    assert asked == (("allow (--deny refuses)", f"agents plan approve {PLAN} call-2"),)
+    for outcome in (None, "constrained", "errored"):
+        text = shown(served=served, outcome=outcome, violations=[VIOLATION])
+        assert "agents plan explain" in text
+        for word in ("apply them", "apply what there is", "plan diff", "plan resume", "unchanged"):
+            assert word not in text

@@ -1,6 +1,7 @@
 from tests.plans.conftest import installed
+from tests.plans.test_network import server
 
-__all__ = ["installed", "scene"]
+__all__ = ["installed", "scene", "server"]
 
 from collections.abc import Iterator
 

@@ -42,6 +42,11 @@ class Cell:
         self.alive = True
         self.reasons: list[str] = []
         self.closed = 0
+        self.listener: object | None = None
+        self.error: Exception | None = None
+
+    def take_listener(self) -> object | None:
+        return self.listener
 
     def call(self, tool: str, arguments: Mapping[str, object], *, timeout_s: float) -> Any:
         return {"digests": {}} if tool == "digest_files" else {"tool": tool, "cell": id(self)}
@@ -53,6 +58,8 @@ class Cell:
     def close(self) -> None:
         self.alive = False
         self.closed += 1
+        if self.error is not None:
+            raise self.error
 
 
 class Launcher:
@@ -60,12 +67,16 @@ class Launcher:
 
     def __init__(self) -> None:
         self.cells: list[Cell] = []
+        self.specs: list[CellSpec] = []
         self.error: Exception | None = None
 
     def start(self, spec: CellSpec) -> Cell:
         if self.error is not None:
             raise self.error
         self.cells.append(Cell())
+        self.specs.append(spec)
+        if spec.network:
+            self.cells[-1].listener = object()
         return self.cells[-1]
 
 
@@ -136,6 +147,18 @@ def test_a_turn_may_be_cancelled_before_it_has_a_cell(hands: LiveHands, launcher
         hands.call("read_file", {}, timeout_s=1)
     assert launcher.cells[0].reasons == ["gone"]
     assert launcher.cells[0].closed == 1
+
+
+def test_what_a_turn_waits_for_is_stopped_while_it_waits_and_not_after() -> None:
+    turn, said = Turn(), list[str]()
+    with turn.stopping(said.append):
+        turn.cancel("gone")
+        assert said == ["gone"]
+    turn.cancel("again")
+    assert said == ["gone"]
+    # One that was cancelled before is stopped at once.
+    with turn.stopping(said.append):
+        assert said == ["gone", "again"]
 
 
 def test_an_ended_gateway_ends_what_is_started_later(hands: LiveHands, launcher: Launcher) -> None:

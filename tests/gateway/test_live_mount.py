@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from cleveragents.boundary import live_mount
+from cleveragents.boundary import live_directory
 from cleveragents.boundary.cell_spec import CellSpec, LiveMount, WorkspaceMount
 from cleveragents.boundary.id_map import IDS, exchanged
 from cleveragents.boundary.leave_out import LeaveOutRules
-from cleveragents.boundary.live_mount import (
+from cleveragents.boundary.live_directory import (
     find_secrets,
     looked_through,
     marks_of,
     named_directory,
-    plan_live,
 )
+from cleveragents.boundary.live_mount import plan_live
 from cleveragents.boundary.live_owner import LiveFooting, find_footing
 from cleveragents.boundary.uid_drop import CellUser
 from cleveragents.errors import ConfigurationError
@@ -149,7 +149,7 @@ def test_secrets_are_found_at_any_depth_and_shown_ones_are_not(tmp_path: Path) -
 
 
 def test_too_many_secrets_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_mount, "MAX_MASKED", 2)
+    monkeypatch.setattr(live_directory, "MAX_MASKED", 2)
     for number in range(3):
         (tmp_path / f"{number}.pem").touch()
     with pytest.raises(ConfigurationError, match="more than 2 files that look secret"):

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from mcp import MCPError
 from tests.gateway.client import hosted, talking
 from tests.plans.scene import Scene, wait_until
 
@@ -57,15 +58,19 @@ def test_a_client_reads_and_is_refused_under_read_only(installed: Scene) -> None
 def test_what_is_not_offered_is_refused_by_name_and_recorded(scene: Scene, tool: str) -> None:
     with talking(scene, "--safety-profile", "unrestricted") as talk:
         assert tool not in talk.names()
-        refused = talk.call(tool)
-        assert refused.is_error
-        assert f"no tool is named {tool[:64]!r}" in refused.text
+        with pytest.raises(MCPError) as caught:
+            talk.call(tool)
+        assert caught.value.code == -32602
+        assert f"no tool is named {tool[:64]!r}" in caught.value.message
         assert [v["tool"] for v in talk.status["violations"]] == [tool[:64]]
 
 
 def test_a_name_that_plays_with_terminals_is_spelt_out(scene: Scene) -> None:
     with talking(scene, "--safety-profile", "read-only") as talk:
-        told = talk.call("\x1b[2Jread\u202e_file").text
+        with pytest.raises(MCPError) as caught:
+            talk.call("\x1b[2Jread\u202e_file")
+        told = caught.value.message
+        assert "read\\u202e_file" in told
         assert "\x1b" not in told
         assert "\u202e" not in told
         page = scene.agents("plan", "status", talk.plan_id).out

@@ -121,10 +121,16 @@ def test_a_classification_that_contradicts_itself_is_an_error() -> None:
 
 
 def test_a_pin_survives_storage() -> None:
-    facts = listed(description="d", annotations={"readOnlyHint": True, "title": "x"})
+    hints = {"readOnlyHint": True, "idempotentHint": True, "title": "x"}
+    facts = listed(description="d", annotations=hints, outputSchema={"type": "object"})
     pinned = pin(STDIO, [facts])
     again = pinned_from_mapping(to_mapping(pinned))
     assert again == pinned
+    assert again.tools[0].shown == {
+        "title": "x",
+        "idempotentHint": True,
+        "outputSchema": {"type": "object"},
+    }
     assert again.digest == list_digest([facts])
 
 
@@ -136,6 +142,7 @@ def test_a_pin_survives_storage() -> None:
         {"annotations": {"readOnlyHint": True}},
         {"name": "u"},
         {"title": "other"},
+        {"outputSchema": {"type": "object"}},
     ],
 )
 def test_every_change_changes_the_digest(change: dict[str, Any]) -> None:
@@ -210,6 +217,39 @@ def test_what_can_be_enforced_of_a_schema_is_kept() -> None:
     }
 
 
+def test_what_a_client_relies_on_stays_word_for_word() -> None:
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/A"}, "b": {"type": "object"}},
+        "$defs": {"A": {"$anchor": "here", "type": "string"}},
+        "additionalProperties": False,
+        "unevaluatedProperties": True,
+    }
+    assert fit_schema(schema) == schema
+
+
+def test_only_headers_that_a_client_takes_are_kept() -> None:
+    argument = {"type": "string", "x-mcp-header": "Region"}
+    raw = {
+        "x-mcp-header": "Root",
+        "properties": {
+            "a": argument,
+            "same": {"type": "integer", "x-mcp-header": "REGION"},
+            "number": {"type": "number", "x-mcp-header": "Number"},
+            "blank": {"type": "string", "x-mcp-header": "a b\r\nc"},
+            "list": {"type": "string", "x-mcp-header": ["x"]},
+            "both": {"type": ["string", "null"], "x-mcp-header": "Both"},
+            "deep": {"type": "object", "properties": {"b": argument}},
+            "any": True,
+        },
+    }
+    kept = fit_schema(raw)["properties"]
+    assert isinstance(kept, dict)
+    assert kept.pop("a") == argument
+    assert "x-mcp-header" not in str(kept)
+
+
 def test_a_tree_that_refers_to_itself_admits_anything_below_the_first_round() -> None:
     node = {"type": "object", "properties": {"children": {"items": {"$ref": "#/$defs/N"}}}}
     kept = fit_schema({"properties": {"n": {"$ref": "#/$defs/N"}}, "$defs": {"N": node}})
@@ -231,7 +271,8 @@ def test_a_reference_in_a_circle_is_cut() -> None:
         ({"properties": {"a": {"$ref": "http://x/"}}}, "leads out"),
         ({"properties": {"a": {"$ref": "#/$defs/None"}}}, "cannot be checked"),
         ({"properties": {"a": {"$id": "http://x/"}}}, "moves"),
-        ({"properties": {"a": {"$anchor": "x"}}}, "moves"),
+        ({"properties": {"a": {"$anchor": "x y"}}}, "moves"),
+        ({"properties": {"a": {"$ref": "#x"}}, "$defs": {"b": {"$anchor": "x"}}}, "checked"),
         ({"properties": {"a\u202e": {}}}, "cannot see"),
         ({"properties": {"a": {"enum": ["\x1b"]}}}, "cannot see"),
         ({"properties": {"a": {"default": {"\u202e": ["x"]}}}}, "cannot see"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import urllib.error
 import urllib.request
 from typing import Any
 
+BEGAN = time.time_ns()
+CANCELLED: list[int] = []
 TOOL = {
     "name": "fetch",
     "description": "Ask a URL.",
@@ -21,6 +24,10 @@ TOOL = {
 
 
 def fetch(url: str) -> str:
+    if url == "began:":
+        return str(BEGAN)
+    if url == "cancelled:":
+        return str(CANCELLED)
     proxy = os.environ.get("HTTP_PROXY")
     if proxy is None:
         return "no proxy"
@@ -52,6 +59,8 @@ def result_of(message: dict[str, Any]) -> dict[str, Any]:
 
 for line in sys.stdin:
     request = json.loads(line)
+    if request["method"] == "notifications/cancelled":
+        CANCELLED.append(request["params"]["requestId"])
     if "id" in request:
         answer = {"jsonrpc": "2.0", "id": request["id"], "result": result_of(request)}
         print(json.dumps(answer), flush=True)  # noqa: T201  # the protocol

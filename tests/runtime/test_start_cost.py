@@ -7,8 +7,8 @@ import subprocess
 import sys
 from datetime import datetime
 
+from cleveragents.assembly.clock import new_id, timestamp
 from cleveragents.assembly.credential_opening import open_credentials
-from cleveragents.assembly.house import new_id, timestamp
 from cleveragents.policy.condition import Condition
 
 NEVER = ("httpx", "rich", "ulid", "sqlalchemy", "cleveragents.tools.broker.fetch")

@@ -138,7 +138,7 @@ class World:
         )
         self.door = ToolRuntime(
             recorder=recorder,
-            refusals=RefusalDesk(recorder),
+            refusals=RefusalDesk(recorder, redactor),
             desk=ApprovalDesk(self.approval_book, interaction, who="a tester"),
             broker=self.broker,
             models=ModelDesk(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from cleveragents.assembly.house import new_id, person, timestamp
+from cleveragents.assembly.clock import new_id, timestamp
+from cleveragents.assembly.house import person
 from cleveragents.config.amount import parse_count, parse_usd
 from cleveragents.plans import purse
 from cleveragents.record import session_row

@@ -8,18 +8,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cleveragents.assembly.ocsf import event_of
-from cleveragents.assembly.profile_command import enforcer_for
 from cleveragents.record import audit_view, plan_row
-from cleveragents.record.call_view import explain_plan
 from cleveragents.record.verify import verify
 from cleveragents.terms.answer import Answer, Message
-from cleveragents.terms.decision import Denied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from cleveragents.assembly.house import House
-    from cleveragents.policy.enforcer import SafetyProfileEnforcer
     from cleveragents.record.store import Store
 
 PAGE = 500
@@ -127,49 +123,3 @@ def _whole(house: House, record: dict[str, object]) -> dict[str, object]:
         return record
     resolved = house.log().resolve(body)
     return record if resolved == body else {**record, "resolved": resolved}
-
-
-def replay_plan(house: House, plan_id: str, safety_profile: str) -> Answer:
-    """Decide the calls of a plan and its subplans again, under one other profile.
-
-    Nothing is run. Values that were redacted in the record are decided on as
-    they stand there.
-
-    Raises:
-        UnknownPlanError: There is no such plan.
-        UnknownSafetyProfileError: There is no such profile.
-    """
-    store = house.store()
-    enforcer = enforcer_for(house, safety_profile)
-    calls: list[dict[str, object]] = []
-    for row in plan_row.family(store, plan_id):
-        explained = explain_plan(store, row.plan_id)["calls"]
-        calls += [_replayed(house, enforcer, row.plan_id, call) for call in explained]
-    changed = sum(call["was"] != call["now"] for call in calls)
-    return Answer(
-        {"plan_id": plan_id, "profile": safety_profile, "changed": changed, "calls": calls}
-    )
-
-
-def _replayed(
-    house: House, enforcer: SafetyProfileEnforcer, plan_id: str, call: Mapping[str, object]
-) -> dict[str, object]:
-    tool = str(call["tool"])
-    replayed: dict[str, object] = {
-        "plan_id": plan_id,
-        "call_id": call["call_id"],
-        "tool": tool,
-        "was": call["verdict"] or call["status"],
-    }
-    spec = house.registry().find(tool)
-    if spec is None:
-        reason = f"no tool is named {tool!r} any more"
-        return {**replayed, "now": "unknown", "rule": "registry", "reason": reason}
-    body = house.log().resolve({"arguments": call["arguments"]})
-    arguments = body["arguments"]
-    decision = enforcer.check(spec, arguments if isinstance(arguments, dict) else {})
-    if isinstance(decision, Denied):
-        first = decision.refusals[0]
-        decided = {"rule": first.rule, "decided_by": first.profile, "reason": first.reason}
-        return {**replayed, "now": "denied", **decided}
-    return {**replayed, "now": "allowed", "rule": decision.rule, "reason": None}

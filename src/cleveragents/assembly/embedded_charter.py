@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from cleveragents.assembly.allowance import Typed, chain_of
+from cleveragents.assembly.clock import new_id
 from cleveragents.assembly.credential_opening import open_credentials
-from cleveragents.assembly.house import new_id
 from cleveragents.assembly.order import check_workspace, make_charter
 from cleveragents.assembly.plan_command import RunRequest
 from cleveragents.config.plan_file import LoadedPlan
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cleveragents.plans.charter import Charter
     from cleveragents.plans.means import Means
     from cleveragents.policy.profile import SafetyProfile
+    from cleveragents.runtime.cell_proxy import CellNetwork
     from cleveragents.runtime.plan_cell import PlanCell
     from cleveragents.runtime.tool_registry import ToolRegistry
     from cleveragents.terms.model import ModelEndpoint
@@ -53,6 +54,9 @@ class NoHands:
     """No cell and no workspace; what the watch and the lifecycle ask of hands."""
 
     program_log: Final = ""
+
+    def reach(self, network: CellNetwork) -> None:
+        """Open no port: what runs in the program reaches what that one reaches."""
 
     def end_now(self) -> None:
         """Leave a body that runs alone: it is not ours. The next call is refused."""
@@ -112,7 +116,14 @@ def embedded_charter(
     tools = {s.name: sorted(e.value for e in s.effects) for s in registry.specs.values()}
     return replace(
         charter,
-        definition={**raw, "embedded": True, "model": endpoint.model, "tools": tools},
+        definition={
+            **raw,
+            "embedded": True,
+            "model": endpoint.model,
+            "tools": tools,
+            # What each says of itself: one that says something else is not called any more.
+            "pinned": {s.name: s.source_digest for s in registry.specs.values()},
+        },
         accounts=accounts,
         mind=Mind(endpoints=(endpoint,)),
         isolation=Isolation(tier=TIER, is_verified=False, has_overlay=False),

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from cleveragents.assembly.allowance import joined
+from cleveragents.assembly.clock import now_ms
 from cleveragents.assembly.embedded_charter import (
     EmbeddedRequest,
     embedded_charter,
@@ -19,7 +20,7 @@ from cleveragents.assembly.embedded_charter import (
     embedded_pens,
     no_hands,
 )
-from cleveragents.assembly.house import OFF_UNSAFE, now_ms, open_house, person
+from cleveragents.assembly.house import OFF_UNSAFE, open_house, person
 from cleveragents.errors import ConfigurationError, PlanBudgetExceededError
 from cleveragents.plans.lifecycle import PlanLifecycleService
 from cleveragents.plans.running_plan import Served
@@ -201,7 +202,7 @@ class EmbeddedPlan:
         interaction = _Person(is_approved=is_approved)
         return ToolRuntime(
             recorder=self._pens.recorder,
-            refusals=RefusalDesk(self._pens.recorder),
+            refusals=RefusalDesk(self._pens.recorder, self._pens.redactor),
             desk=ApprovalDesk(ApprovalBook(means.log), interaction, who=who),
             broker=broker or _Body(dict),
             models=ModelDesk(lambda: cast("Models", models), book=means.accounts, credentials={}),

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from cleveragents.assembly.allowance import Typed, joined
+from cleveragents.assembly.clock import new_id
 from cleveragents.assembly.gateway_offer import GatewayOffer
 from cleveragents.assembly.gateway_place import read_http
-from cleveragents.assembly.house import new_id, open_house
+from cleveragents.assembly.house import open_house
 from cleveragents.assembly.order import founded, make_charter
 from cleveragents.assembly.plan_command import RunRequest
 from cleveragents.config.plan_file import LoadedPlan

@@ -11,13 +11,14 @@ from cleveragents.assembly.order import check_workspace
 from cleveragents.assembly.server_room import live_servers, read_definitions
 from cleveragents.boundary.cell_spec import CellSpec, OwnToolFile, WorkspaceMount
 from cleveragents.boundary.leave_out import LeaveOutRules
-from cleveragents.boundary.live_mount import looked_through, named_directory
+from cleveragents.boundary.live_directory import looked_through, named_directory
 from cleveragents.errors import ConfigurationError
 from cleveragents.gateway.live_servers import LiveServers, MountWatch
-from cleveragents.policy.cell_right import cell_rights
+from cleveragents.policy.cell_right import cell_rights, reachable_hosts
 from cleveragents.policy.profile import SafetyProfile
 from cleveragents.policy.scope import compile_scope
 from cleveragents.runtime.plan_cell import DIGEST_FILES
+from cleveragents.runtime.server_port import ServerPorts
 from cleveragents.runtime.tool_registry import ToolRegistry
 from cleveragents.terms.tool import Effect
 from cleveragents.tools.catalog import PREPARED_TOOLS
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from cleveragents.config.credential_source import CredentialSource
     from cleveragents.config.mcp_server_file import ServerDefinition
     from cleveragents.plans.charter import Charter
+    from cleveragents.runtime.cell_proxy import CellNetwork
     from cleveragents.runtime.tool_server import ToolServers
     from cleveragents.terms.tool import ToolSpec
 
@@ -60,6 +62,7 @@ class GatewayOffer:
         self._rules = LeaveOutRules()
         self._profiles: tuple[SafetyProfile, ...] = ()
         self._watch = MountWatch()
+        self._ports = ServerPorts()
         self._written: dict[str, bool] = {}
         # Named once: a cell may write where a name leads through.
         self._named = tuple(
@@ -97,7 +100,7 @@ class GatewayOffer:
         denied = [spec.name for spec in specs if self._cannot_write(spec)]
         if not denied or not cell_rights(profiles, None).write:
             return self.registry, ()
-        return self.registry, (_read_only(denied),)
+        return self.registry, (_read_only(denied, profiles),)
 
     def bind(self, charter: Charter) -> Charter:
         """Have the cells made by a charter's profiles; gives it with what the servers offer."""
@@ -122,9 +125,9 @@ class GatewayOffer:
             if (rule := scope.rules.get(name)) is not None and rule.allowed is not None
         ]
 
-    @property
-    def live_servers(self) -> LiveServers | None:
-        """The servers, as the door uses them."""
+    def live_servers(self, network: CellNetwork | None) -> LiveServers | None:
+        """The servers, as the door uses them; from now on they reach what the plan's cells may."""
+        self._ports.reach(network)
         return None if self.servers is None else LiveServers(self.servers, self._watch)
 
     @property
@@ -160,7 +163,7 @@ class GatewayOffer:
     def _server_cell(self, definition: ServerDefinition) -> CellSpec:
         spec = self._cell(is_writable=definition.is_writable and self._admits_writing)
         self._watch.note(spec.live)
-        return spec
+        return self._ports.fitted(spec, definition)
 
     def _cell(self, *, is_writable: bool) -> CellSpec:
         rights = cell_rights(self._profiles, None)
@@ -195,6 +198,7 @@ class GatewayOffer:
             profiles=self._profiles,
             sources=sources,
             root=str(self.root),
+            serve=self._ports.serve,
         )
         for text in unreached:
             self._say(text)
@@ -242,9 +246,11 @@ def _at_home(spec: ToolSpec, root: Path) -> ToolSpec:
     return spec
 
 
-def _read_only(denied: Sequence[str]) -> SafetyProfile:
+def _read_only(denied: Sequence[str], profiles: Sequence[SafetyProfile]) -> SafetyProfile:
     return SafetyProfile(
         name=READ_ONLY,
         denied_tools=tuple(denied),
+        # Those that the others admit: left out, it would be any public one, and no other.
+        hosts=reachable_hosts(profiles).entries,
         description="The operator named directories, and did not say --rw, or rw of a server.",
     )

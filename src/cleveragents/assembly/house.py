@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
-from functools import cache, cached_property, lru_cache, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cleveragents.assembly import server_room
+from cleveragents.assembly.clock import new_id, now_ms, timestamp
 from cleveragents.assembly.credential_opening import open_credentials
+from cleveragents.assembly.network_room import open_edge, open_fetch
 from cleveragents.boundary.apply import DirectoryApply
 from cleveragents.boundary.cell_spec import CellLimits
 from cleveragents.boundary.git import Git
@@ -57,41 +58,10 @@ if TYPE_CHECKING:
     from cleveragents.plans.charter import Charter
     from cleveragents.terms.interaction import Interaction
     from cleveragents.terms.tool import ToolSpec
-    from cleveragents.tools.broker.fetch import Fetch
-    from cleveragents.tools.broker.tunnel import Tunnels
 
 ROOT_CELLS = Path("/var/lib/cleveragents/cell")
 """Where root keeps what cells see: passable by the uid that cells run as."""
 OFF_UNSAFE = "off-unsafe"
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
-def timestamp() -> str:
-    """The wall clock, RFC 3339 in UTC, to the microsecond."""
-    # The one place where the clock is read; everything below is handed this function.
-    second, part = divmod(time.time_ns() // 1000, 1_000_000)
-    return f"{_spelt(second)}.{part:06}Z"
-
-
-@lru_cache(maxsize=1)
-def _spelt(second: int) -> str:
-    # Every entry of the record has a time; hundreds of them have the same second.
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-
-
-def now_ms() -> int:
-    """Monotonic milliseconds."""
-    return time.monotonic_ns() // 1_000_000
-
-
-def new_id() -> str:
-    """A new plan id: a ULID, sortable by time.
-
-    48 bits of milliseconds, 80 of chance, in Crockford's base 32. Written out
-    here: the library that does it takes longer to import than a wall to build.
-    """
-    number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
-    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
 class House:
@@ -262,9 +232,9 @@ class House:
         recorder = CallRecorder(store=store, log=log, tracker=tracker, redactor=redactor, warn=warn)
         door = ToolRuntime(
             recorder=recorder,
-            refusals=RefusalDesk(recorder),
+            refusals=RefusalDesk(recorder, redactor),
             desk=ApprovalDesk(ApprovalBook(log), interaction, who=person(self._environ)),
-            broker=NetworkBroker(_open_fetch, credentials),
+            broker=NetworkBroker(open_fetch, credentials),
             models=ModelDesk(lambda: self._models, book=accounts, credentials=credentials),
             redactor=redactor,
             now_ms=now_ms,
@@ -287,7 +257,7 @@ class House:
             launcher=self._launcher,
             limits=self.limits(),
             door=door,
-            open_edge=_open_edge,
+            open_edge=open_edge,
             watch=Watch(
                 is_cancelled=lambda root: plan_row.get(store, root).cancel_requested,
                 now_ms=now_ms,
@@ -320,21 +290,6 @@ class House:
             self._log.close()
         if "_store" in opened:
             self._store.close()
-
-
-def _open_fetch() -> Fetch:
-    # httpx is dear to load, and most plans never send a request.
-    from cleveragents.tools.broker.fetch import Fetch  # noqa: PLC0415
-
-    return Fetch()
-
-
-@cache
-def _open_edge() -> Tunnels:
-    # As above.
-    from cleveragents.tools.broker.tunnel import Tunnels  # noqa: PLC0415
-
-    return Tunnels()
 
 
 def person(environ: Mapping[str, str]) -> str:

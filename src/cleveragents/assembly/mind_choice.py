@@ -14,6 +14,7 @@ from cleveragents.terms.model import ModelEndpoint
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cleveragents.assembly.model_host import ModelHosts
     from cleveragents.config.plan_file import LoadedPlan
     from cleveragents.config.settings import Settings
     from cleveragents.terms.plan import ActorDefinition
@@ -26,6 +27,7 @@ class MindChoice:
         settings: The operator's.
         declared: Every credential that the operator declares.
         environ: Where a provider's usual variable may hold a key.
+        hosts: Says where those may be that a plan file names.
     """
 
     def __init__(
@@ -33,33 +35,39 @@ class MindChoice:
         settings: Settings,
         declared: Mapping[str, CredentialSource],
         environ: Mapping[str, str],
+        hosts: ModelHosts,
     ) -> None:
         self._settings = settings
         self._environ = environ
+        self._hosts = hosts
         self.credentials = dict(declared)
         """Those declared, and the usual keys of the models that are asked."""
 
-    def mind(self, loaded: LoadedPlan, model: str | None) -> Mind:
+    def mind(self, loaded: LoadedPlan) -> Mind:
         """Give the models that are lent to a plan and everything below it.
 
+        What the plan's file names is lent where a person's side admits its
+        host; else the door refuses it, when the plan asks.
+
         Args:
-            loaded: The plan; what its file names, the person who runs it has named.
-            model: `--model`; in place of the one of the plan's own actor.
+            loaded: The plan.
 
         Raises:
             ConfigurationError: A model is unknown or has no key, or the plan
                 has a model actor and nobody names a model.
         """
-        settings = self._settings
+        settings, model = self._settings, self._hosts.model
         actors = list(llm_actors(loaded.definition))
+        where = loaded.where(("actor", "model"))
         own = self._own(loaded, actors, model)
         named = [
-            self._complete(_written(actor), loaded.where(("actor", "model")))
+            self._complete(_written(actor), where)
             for actor in actors
             if actor.model and not (model and actor is loaded.definition.actor)
         ]
+        lent = [one for one in named if self._hosts.admit(one, where=where)]
         return Mind(
-            endpoints=tuple(dict.fromkeys((*own, *named))),
+            endpoints=tuple(dict.fromkeys((*own, *lent))),
             fallbacks=tuple(
                 self._complete(one, "the settings: fallback_models")
                 for one in (settings.fallback_models if own or named else ())
@@ -81,8 +89,8 @@ class MindChoice:
                 hint="write actor: {kind: llm}",
             )
         if actor.model and model is None:
-            # Where the plan's own actor stands among those that its file names.
-            return (self._complete(_written(actor), loaded.where(("actor", "model"))),)
+            # It stands first among those that its file names.
+            return ()
         name = model or settings.model
         if not name:
             if any(not one.model for one in actors):
@@ -95,11 +103,7 @@ class MindChoice:
         if not actors and loaded.definition.actor.kind != "program":
             # A script without a model actor pays for no key that is missing.
             return ()
-        endpoint = ModelEndpoint(
-            name,
-            actor.base_url or settings.model_base_url,
-            actor.credential or settings.model_credential,
-        )
+        endpoint = ModelEndpoint(name, settings.model_base_url, settings.model_credential)
         return (self._complete(endpoint, "--model" if model else "the settings: model"),)
 
     def _complete(self, endpoint: ModelEndpoint, where: str) -> ModelEndpoint:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cleveragents.assembly.allowance import chain_of, session_of
 from cleveragents.assembly.mind_choice import MindChoice
+from cleveragents.assembly.model_host import ModelHosts
 from cleveragents.assembly.profile_shelf import ProfileShelf
 from cleveragents.assembly.regime import find_regime
 from cleveragents.assembly.server_room import Offer, ask_servers, read_definitions
@@ -105,13 +106,18 @@ def make_charter(
         conduct = dataclasses.replace(conduct, max_depth=0)
     limits = regime.limits(house.settings.budget_per_plan, request.limits.read())
     session = session_of(house, request.session, str(workspace))
-    minds = MindChoice(house.settings, _credentials(house, regime), house.environ)
-    mind = minds.mind(loaded, request.model)
+    minds = MindChoice(
+        house.settings,
+        _credentials(house, regime),
+        house.environ,
+        choice.model_hosts(house, request.model),
+    )
+    mind = minds.mind(loaded)
     return Charter(
         plan_id=plan_id,
         root_id=plan_id,
         name=loaded.definition.name,
-        definition=loaded.raw,
+        definition=_as_run(loaded, request.model),
         inputs=bind_inputs(loaded.definition, request.inputs),
         grant=_grant(house, regime, profiles, children, registry, conduct, limits),
         profiles=profiles,
@@ -132,7 +138,8 @@ def make_charter(
         tools={
             spec.source: spec.source_digest
             for spec in registry.specs.values()
-            if spec.origin == "own"
+            # A program's own have no file.
+            if spec.origin == "own" and spec.source
         },
         credentials=minds.credentials,
         mind=mind,
@@ -158,6 +165,13 @@ def _offer(
         shown=choice.shown(),
         sources=_credentials(house, regime),
     )
+
+
+def _as_run(loaded: LoadedPlan, model: str | None) -> Mapping[str, object]:
+    """What is stored of a plan: `--model` stands in place of its own actor's model."""
+    if model is None or not loaded.definition.actor.model:
+        return loaded.raw
+    return {**loaded.raw, "actor": {"kind": loaded.definition.actor.kind}}
 
 
 def founded(charter: Charter, base_tree: str, report: IsolationReport) -> Charter:
@@ -215,8 +229,7 @@ class _Choice:
         """In the documented order: settings, automation profile, plan file, option."""
         automation = [profile for profile, _ in self._automation]
         found = [*self._operators, *automation, *self._plan, *self._option]
-        trusted = [profile for profile, is_trusted in self._automation if is_trusted]
-        if self._operators or self._chosen or trusted:
+        if self._trusted():
             return found
         # A plan file tightens what an operator chose; nobody's choice is the default, and it
         # binds: else a plan file could name private hosts, or empty the list of held files.
@@ -230,13 +243,22 @@ class _Choice:
 
     def shown(self) -> tuple[str, ...]:
         """Single files that an operator's profile names: shown although secret or ignored."""
-        trusted = [
-            *self._operators,
-            *(profile for profile, is_trusted in self._automation if is_trusted),
-            *self._chosen,
-        ]
-        names = [path for p in trusted for path in p.read or () if not path.endswith("/")]
+        names = [path for p in self._trusted() for path in p.read or () if not path.endswith("/")]
         return tuple(dict.fromkeys(name for name in names if name != "."))
+
+    def model_hosts(self, house: House, model: str | None) -> ModelHosts:
+        """Where the models that the plan file names may be."""
+        automation = [profile for profile, _ in self._automation]
+        return ModelHosts(
+            binding=(*self._operators, *automation, *self._option),
+            trusted=tuple(self._trusted()),
+            settings=house.settings,
+            model=model,
+        )
+
+    def _trusted(self) -> list[SafetyProfile]:
+        automation = [profile for profile, is_trusted in self._automation if is_trusted]
+        return [*self._operators, *automation, *self._chosen]
 
     def _found(
         self, reference: ProfileReference | None, where: str, *, is_trusted: bool

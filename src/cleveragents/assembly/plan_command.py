@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cleveragents.assembly.allowance import Typed, amended, joined
-from cleveragents.assembly.house import new_id, open_house, person, timestamp
+from cleveragents.assembly.clock import new_id, timestamp
+from cleveragents.assembly.house import open_house, person
 from cleveragents.assembly.order import check_workspace, founded, make_charter
 from cleveragents.boundary.leave_out import LeaveOutRules
 from cleveragents.config.plan_file import load_plan, parse_plan
@@ -24,6 +25,7 @@ from cleveragents.errors import (
 )
 from cleveragents.plans.charter import read_charter
 from cleveragents.plans.lifecycle import PlanLifecycleService
+from cleveragents.plans.served_plan import check_has_changes
 from cleveragents.record import plan_row
 from cleveragents.record.approval import ApprovalBook
 from cleveragents.record.call_view import explain_plan
@@ -201,7 +203,7 @@ def approve(plan_id: str, call_id: str, *, deny: bool, reason: str, who: str = "
 def diff(plan_id: str) -> Answer:
     """Show what a plan changed against its base."""
     with _house() as house, _means(house, Nobody()) as means:
-        plan_row.get(house.store(), plan_id)
+        check_has_changes(plan_row.get(house.store(), plan_id))
         proposal = means.proposals.read(plan_id)
         if proposal is None:
             raise ConfigurationError(

@@ -130,6 +130,7 @@ def live_servers(
     profiles: Iterable[SafetyProfile],
     sources: Mapping[str, CredentialSource],
     root: str,
+    serve: Serve,
 ) -> tuple[ToolServers, tuple[str, ...]]:
     """Give the servers of a gateway, none of them started yet, and what is to be told of them.
 
@@ -140,12 +141,14 @@ def live_servers(
         profiles: In force.
         sources: Declared credentials.
         root: The path by which the first directory is the workspace.
+        serve: Answers at the port of a server's cell.
     """
     rules = tuple(profiles)
     rights, hosts = cell_rights(rules, None), reachable_hosts(rules)
     asked, unreached = _reachable(definitions, hosts, has_network=Effect.NETWORK in rights.effects)
     credentials = open_credentials(sources, house.environ)
     ground = _ground(house, credentials, hosts=hosts, root=root)
+    ground = replace(ground, serve=serve, is_whole=True)
     return ToolServers(asked, ground=ground, spec_of=spec_of), tuple(unreached)
 
 

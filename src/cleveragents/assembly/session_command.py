@@ -7,7 +7,8 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from cleveragents.assembly.house import new_id, person, timestamp
+from cleveragents.assembly.clock import new_id, timestamp
+from cleveragents.assembly.house import person
 from cleveragents.errors import ConfigurationError
 from cleveragents.record import model_spending, session_row, spending
 from cleveragents.record.account import AccountBook

@@ -9,8 +9,10 @@ that the index checks a second time, and trees.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import re
+import shutil
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Final
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
+_LAST: Final = "HEAD"
+"""What of a repository is there last: without it there is none."""
 _OLDEST: Final = (2, 38)
 """The first with ``merge-tree --write-tree``."""
 _PATIENCE_S: Final = 900.0
@@ -99,13 +103,35 @@ class Git(TreeQuestions):
         git = cls(git_dir.absolute(), program=program)
         git.check_version()
         try:
-            for place in (git._git_dir, git._empty):
-                place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            git._found()
         except OSError as error:
             raise RecordError(problem=f"cannot make {git_dir}: {error.strerror}") from error
-        if not (git_dir / "HEAD").exists():
-            git.run("init", "-q", "--bare", "--template=", "--object-format=sha1")
         return git
+
+    def _found(self) -> None:
+        """Make the repository where there is none; of several at once, one does."""
+        head = self._git_dir / _LAST
+        if not head.exists():
+            self._git_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._git_dir.with_name(f"{self._git_dir.name}.lock").open("wb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not head.exists():
+                    self._make()
+        self._empty.mkdir(exist_ok=True, mode=0o700)
+
+    def _make(self) -> None:
+        draft = self._git_dir / "draft"
+        # Of somebody who was cut off.
+        shutil.rmtree(draft, ignore_errors=True)
+        maker = Git(draft, program=self._program)
+        maker._empty.mkdir(parents=True, mode=0o700)
+        maker.run("init", "-q", "--bare", "--template=", "--object-format=sha1")
+        # INVARIANT: who sees the last part sees all of them; nobody waits for the lock then.
+        for part in sorted(draft.iterdir(), key=lambda part: part.name == _LAST):
+            place = self._git_dir / part.name
+            if not place.exists():
+                part.rename(place)
+        shutil.rmtree(draft)
 
     @property
     def git_dir(self) -> Path:

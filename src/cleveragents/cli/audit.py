@@ -155,11 +155,11 @@ def export(invocation: Invocation, *, plan: str | None) -> Answer:
 @pass_invocation
 def replay(invocation: Invocation, *, plan_id: str, safety_profile: str) -> Answer:
     """Decide the calls of a plan again, under another profile. Nothing is run."""
-    from cleveragents.assembly import audit_command
+    from cleveragents.assembly import replay_command
 
     whole = find_plan(invocation.environ, plan_id)
     return in_house(
-        invocation, lambda house: audit_command.replay_plan(house, whole, safety_profile)
+        invocation, lambda house: replay_command.replay_plan(house, whole, safety_profile)
     )
 
 

@@ -24,6 +24,12 @@ OUTCOMES: Final[dict[str, tuple[str, Tone]]] = {
     "errored": ("failed; your directory is unchanged", "bad"),
     "cancelled": ("cancelled; your directory is unchanged", "warn"),
 }
+SERVED: Final[dict[str, tuple[str, Tone]]] = {
+    "constrained": ("ended by a refusal or a limit; what its calls did until then stays", "bad"),
+    "errored": ("failed; what its calls did until then stays", "bad"),
+    "cancelled": ("cancelled; what its calls did until then stays", "warn"),
+}
+"""Of a plan whose calls come from an MCP client or a program: they are made as they come."""
 KINDS: Final = {
     "tool_access_denied": "refused by a safety profile",
     "security_boundary": "outside what the subplan was handed",
@@ -49,6 +55,7 @@ def status_page(data: Data) -> Page:
         *_violations(data),
         *_waiting(data),
         *_steps(data),
+        *_connections(data),
         *_subplans(data),
         *_conflicts(data),
         *_next(data),
@@ -81,7 +88,9 @@ def _standing(data: Data) -> tuple[str, Tone]:
     if data.get("interrupted"):
         return f"{state}, interrupted: the process that ran it is gone", "warn"
     if outcome in OUTCOMES:
-        return OUTCOMES[outcome]
+        return SERVED.get(outcome, OUTCOMES[outcome]) if data.get("served") else OUTCOMES[outcome]
+    if state == "complete" and data.get("served"):
+        return "complete: its calls were made as they came, nothing is left to apply", "good"
     if state == "complete":
         return "complete, not applied: your directory is unchanged", "good"
     return state, "warn" if state == "waiting" else ""
@@ -181,6 +190,16 @@ def _steps(data: Data) -> Iterator[Block]:
     yield Table(("step", "tool", "status"), cells, tones)
 
 
+def _connections(data: Data) -> Iterator[Block]:
+    connections = rows_at(data, "connections")
+    if not connections:
+        return
+    yield Heading("Connections")
+    columns = ("host", "port", "connections", "open", "sent_bytes", "received_bytes")
+    cells = tuple(tuple(text_at(one, column) for column in columns) for one in connections)
+    yield Table(("host", "port", "made", "open", "bytes sent", "received"), cells)
+
+
 def _subplans(data: Data) -> Iterator[Block]:
     subplans = rows_at(data, "subplans")
     if not subplans:
@@ -219,6 +238,8 @@ def next_commands(data: Data) -> tuple[tuple[str, str], ...]:
     plan = text_at(data, "plan_id")
     state, outcome = text_at(data, "state"), text_at(data, "outcome")
     parent = text_at(data, "parent_plan_id")
+    if data.get("served"):
+        return _next_of_served(data, plan, state)
     if data.get("interrupted"):
         return (("go on", f"agents plan resume {plan}"), ("end it", f"agents plan cancel {plan}"))
     if parent:
@@ -232,6 +253,18 @@ def next_commands(data: Data) -> tuple[tuple[str, str], ...]:
     return (*by_limit, *_next_by_standing(plan, state, outcome))
 
 
+def _next_of_served(data: Data, plan: str, state: str) -> tuple[tuple[str, str], ...]:
+    """Of a plan whose calls come from outside: no run of ours goes on with it or applies it."""
+    if data.get("interrupted"):
+        return (("end it", f"agents plan cancel {plan}"),)
+    waiting = rows_at(data, "waiting")
+    if waiting:
+        return _approvals(plan, waiting)
+    if state in {"queued", "processing"}:
+        return (("watch it", f"agents plan status {plan} --watch"),)
+    return (("see every decision", f"agents plan explain {plan}"),)
+
+
 def _has_open_steps(data: Data) -> bool:
     return any(
         text_at(s, "status") not in {"done", "failed", "denied"} for s in rows_at(data, "steps")
@@ -239,11 +272,12 @@ def _has_open_steps(data: Data) -> bool:
 
 
 def _next_approval(plan: str, waiting: tuple[Data, ...]) -> tuple[tuple[str, str], ...]:
+    return (*_approvals(plan, waiting), ("then go on", f"agents plan resume {plan}"))
+
+
+def _approvals(plan: str, waiting: tuple[Data, ...]) -> tuple[tuple[str, str], ...]:
     calls = [f"{text_at(w, 'plan_id', absent=plan)} {text_at(w, 'call_id')}" for w in waiting]
-    return (
-        *(("allow (--deny refuses)", f"agents plan approve {call}") for call in calls),
-        ("then go on", f"agents plan resume {plan}"),
-    )
+    return tuple(("allow (--deny refuses)", f"agents plan approve {call}") for call in calls)
 
 
 def _next_by_standing(plan: str, state: str, outcome: str) -> tuple[tuple[str, str], ...]:

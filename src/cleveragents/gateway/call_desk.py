@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MAX_SENTENCE: Final = 2_000
 """Characters of what is said about a call that did not do what it was asked for."""
+UNKNOWN_TOOL: Final = "registry"
+"""The rule that refuses a name that no tool has."""
 MAX_WAITING: Final = 1_000
 """Calls that wait for a person and are remembered; the oldest is forgotten first."""
 
@@ -47,6 +49,8 @@ class Told:
     """What the tool gave; empty when it failed or was refused."""
     problem: str = ""
     """One sentence; empty when the tool did what it was asked for."""
+    is_unknown: bool = False
+    """There is no tool of that name."""
 
 
 class CallDesk:
@@ -90,7 +94,7 @@ class CallDesk:
             arguments=arguments if key else cast("Mapping[str, object]", None),
         )
         try:
-            with self._hands.turn(turn, tool):
+            with self._hands.turn(turn, tool, call.call_id):
                 return Told(self._caller.call(call).value)
         except ApprovalPendingError:
             self._wait(key, call.step)
@@ -100,7 +104,8 @@ class CallDesk:
             self._on_fatal()
             return Told({}, _sentence(error, ""))
         except CleverAgentsError as error:
-            return Told({}, _sentence(error, self._rule_of(call.call_id)))
+            rule = self._rule_of(call.call_id)
+            return Told({}, _sentence(error, rule), is_unknown=rule == UNKNOWN_TOOL)
 
     def _step(self, key: str) -> str:
         with self._lock:

@@ -177,6 +177,8 @@ class HttpFront(uvicorn.Server):
                 Guard(StreamableHTTPASGIApp(self._manager), token=place.token, names=names),
                 lifespan="off",
                 log_config=None,
+                # At the end every stream that is still open is cut, which it takes for errors.
+                log_level="critical",
                 access_log=False,
                 server_header=False,
                 date_header=False,

@@ -9,11 +9,11 @@ collected, and what a call did stays done.
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, cast
 
-from cleveragents.boundary.live_mount import marks_of
+from cleveragents.boundary.live_directory import marks_of
 from cleveragents.errors import (
     ConfigurationError,
     IsolationUnavailableError,
@@ -21,46 +21,82 @@ from cleveragents.errors import (
     ToolFailedError,
 )
 from cleveragents.runtime.plan_cell import DIGEST_FILES, DIGEST_TIMEOUT_S
+from cleveragents.terms.stop import STOPPER
 from cleveragents.tools.catalog import PREPARED_TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from cleveragents.boundary.cell import Cell, CellLauncher
     from cleveragents.boundary.cell_spec import CellSpec
     from cleveragents.runtime.call_context import PreparedEffect
+    from cleveragents.runtime.cell_proxy import CellNetwork, CellProxy
     from cleveragents.runtime.tool_server import ToolServers
 
 ENDED: Final = "the gateway was ended"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Held:
-    """A cell, and which files its hidden paths lay on when it was started."""
+    """A cell, what is at its port, and which files its hidden paths lay on at its start."""
 
     cell: Cell
     spec: CellSpec
     marks: tuple[tuple[int, int], ...]
+    proxy: CellProxy | None = None
+    """Who answers at its port; ``None``: it has none."""
 
     @property
     def is_good(self) -> bool:
         return self.cell.alive and marks_of(self.spec.live) == self.marks
+
+    def during(self, tool: str, call_id: str) -> AbstractContextManager[None]:
+        """Let one call reach hosts; what it leaves open is closed and recorded at its end."""
+        return nullcontext() if self.proxy is None else self.proxy.during(tool, call_id)
+
+    def close(self) -> None:
+        """End it, and wait until nothing of it is left. May be called again."""
+        try:
+            self.cell.close()
+        finally:
+            # After the cell: what its processes had open has ended by itself.
+            if self.proxy is not None:
+                self.proxy.close()
 
 
 @dataclass(slots=True)
 class Turn:
     """One call on its way; any thread may cancel it."""
 
+    call_id: str = ""
+    """Which call; set when it begins."""
     _held: _Held | None = None
+    _stop: Callable[[str], None] | None = None
     _reason: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def cancel(self, reason: str) -> None:
-        """End the cell that the call runs in, now or as soon as it has one."""
+        """End what the call waits for, and the cell that it runs in, now or once it has one."""
         with self._lock:
             self._reason = reason
+            if self._stop is not None:
+                self._stop(reason)
             if self._held is not None:
                 self._held.cell.kill(reason)
+
+    @contextmanager
+    def stopping(self, stop: Callable[[str], None]) -> Iterator[None]:
+        """While inside, have a cancel call this with its reason; at once if there was one."""
+        with self._lock:
+            self._stop = stop
+            if self._reason:
+                stop(self._reason)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stop = None
 
     def take(self, held: _Held) -> None:
         """Run in this cell from now on."""
@@ -76,9 +112,9 @@ class Turn:
             return held
 
     @property
-    def cell(self) -> Cell | None:
-        """The cell that it runs in."""
-        return None if self._held is None else self._held.cell
+    def held(self) -> _Held | None:
+        """What it runs in."""
+        return self._held
 
 
 class LiveHands:
@@ -103,26 +139,34 @@ class LiveHands:
         self._changing = threading.Lock()
         self._lock = threading.Lock()
         self._free: list[_Held] = []
-        self._every: list[Cell] = []
+        self._every: list[_Held] = []
+        self._network: CellNetwork | None = None
         self._is_ended = False
         self._servers: ToolServers | None = None
         self._mine = threading.local()
         self.on_end: Callable[[], None] = lambda: None
         """Told when the plan's owner ends it: a cancel, or its time is up."""
 
+    def reach(self, network: CellNetwork) -> None:
+        """Give the cells that are started from now on a port of the host's proxy."""
+        self._network = network
+
     def attend(self, servers: ToolServers) -> None:
         """End these servers too when the cells are ended."""
         self._servers = servers
 
     @contextmanager
-    def turn(self, turn: Turn, tool: str) -> Iterator[None]:
+    def turn(self, turn: Turn, tool: str, call_id: str = "") -> Iterator[None]:
         """Make this thread act for one call; a cell that it took is given back after it."""
+        turn.call_id = call_id
         alone = self._changing if self.is_prepared(tool) else nullcontext()
         with alone:
             self._mine.turn = turn
+            token = STOPPER.set(turn)
             try:
                 yield
             finally:
+                STOPPER.reset(token)
                 del self._mine.turn
                 self._give_back(turn)
 
@@ -143,17 +187,20 @@ class LiveHands:
         Raises:
             ToolFailedError: The body failed, or the cell ended under it.
         """
-        return self._open(tool).call(tool, arguments, timeout_s=timeout_s)
+        held = self._open(tool)
+        turn: Turn = self._mine.turn
+        with held.during(tool, turn.call_id):
+            return held.cell.call(tool, arguments, timeout_s=timeout_s)
 
     def prepare(
         self, tool: str, arguments: Mapping[str, object], *, timeout_s: float
     ) -> PreparedEffect:
         """Work out what a file tool is going to change, changing nothing."""
-        return self._open(tool).prepare(tool, arguments, timeout_s=timeout_s)
+        return self._open(tool).cell.prepare(tool, arguments, timeout_s=timeout_s)
 
     def commit(self, *, timeout_s: float) -> Mapping[str, object]:
         """Do what this call has prepared."""
-        return self._open("commit").commit(timeout_s=timeout_s)
+        return self._open("commit").cell.commit(timeout_s=timeout_s)
 
     def is_prepared(self, tool: str) -> bool:
         """Say whether the tool works by prepare and commit."""
@@ -161,7 +208,7 @@ class LiveHands:
 
     def digests(self, paths: tuple[str, ...]) -> Mapping[str, str | None]:
         """Digest of each path as it is now; ``None`` when absent."""
-        found = self._open(DIGEST_FILES).call(
+        found = self._open(DIGEST_FILES).cell.call(
             DIGEST_FILES, {"paths": list(paths)}, timeout_s=DIGEST_TIMEOUT_S
         )
         return cast("Mapping[str, str | None]", found["digests"])
@@ -179,30 +226,34 @@ class LiveHands:
         """End every cell under whatever runs in it, for good; called by the watch."""
         with self._lock:
             self._is_ended = True
-            cells = list(self._every)
-        for cell in cells:
-            cell.kill(ENDED)
+            every = list(self._every)
+        for held in every:
+            held.cell.kill(ENDED)
         if self._servers is not None:
             self._servers.end_now()
         self.on_end()
 
     def close(self) -> None:
-        """End every cell and wait until their process trees are dead."""
+        """End every cell and wait until their process trees are dead.
+
+        Raises:
+            RecordError: One does not end, or something of a connection could not be recorded.
+        """
         with self._lock:
             self._is_ended = True
             self._free.clear()
-            cells = list(self._every)
-        try:
-            for cell in cells:
-                self._close(cell)
-        finally:
+            every = list(self._every)
+        with ExitStack() as stack:
+            # Each of them, whatever ails another.
             if self._servers is not None:
-                self._servers.close()
+                stack.callback(self._servers.close)
+            for held in every:
+                stack.callback(self._close, held)
 
-    def _open(self, tool: str) -> Cell:
+    def _open(self, tool: str) -> _Held:
         turn: Turn = self._mine.turn
-        if turn.cell is not None:
-            return turn.cell
+        if turn.held is not None:
+            return turn.held
         self._room.acquire()
         try:
             turn.take(self._take())
@@ -222,18 +273,23 @@ class LiveHands:
                 return self._start()
             if held.is_good:
                 return held
-            self._close(held.cell)
+            self._close(held)
 
     def _start(self) -> _Held:
-        spec = self._spec_of()
+        network = self._network
+        # A port only where some tool that runs in the cell may reach a host.
+        spec = replace(self._spec_of(), network=network is not None and bool(network.tools))
         marks = marks_of(spec.live)
-        cell = self._launcher.start(spec)
+        held = _Held(self._launcher.start(spec), spec, marks)
         with self._lock:
-            self._every.append(cell)
+            self._every.append(held)
             is_ended = self._is_ended
+        listener = held.cell.take_listener()
+        if listener is not None and network is not None:
+            held.proxy = network.open(listener)
         if is_ended:
-            cell.kill(ENDED)
-        return _Held(cell, spec, marks)
+            held.cell.kill(ENDED)
+        return held
 
     def _give_back(self, turn: Turn) -> None:
         held = turn.leave()
@@ -244,12 +300,12 @@ class LiveHands:
                 if held.cell.alive and not self._is_ended:
                     self._free.append(held)
                     return
-            self._close(held.cell)
+            self._close(held)
         finally:
             self._room.release()
 
-    def _close(self, cell: Cell) -> None:
-        cell.close()
+    def _close(self, held: _Held) -> None:
+        held.close()
         with self._lock:
-            if cell in self._every:
-                self._every.remove(cell)
+            if held in self._every:
+                self._every.remove(held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from cleveragents.boundary.live_mount import marks_of
+from cleveragents.boundary.live_directory import marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,30 +7,30 @@ is no door for them here.
 from __future__ import annotations
 
 import asyncio
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 import mcp_types as types
 from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from cleveragents.gateway.live_hands import Turn
-from cleveragents.terms.tool import Effect
-from cleveragents.tools.mcp_text import MAX_DESCRIPTION_CHARS, plain_text
+from cleveragents.gateway.progress import relayed_progress
+from cleveragents.gateway.rendering import answer_of, tool_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from mcp.server import ServerRequestContext
 
-    from cleveragents.gateway.call_desk import CallDesk, Told
+    from cleveragents.gateway.call_desk import CallDesk
     from cleveragents.terms.tool import ToolSpec
 
 MAX_THREADS: Final = 32
 """Calls that are on their way at the same time; more of them wait."""
 MAX_CALLS: Final = 512
 """Calls that wait or are on their way; more are turned away."""
-_CHANGES: Final = frozenset({Effect.WRITE, Effect.DELETE, Effect.EXECUTE})
 
 
 class Gateway:
@@ -46,7 +46,8 @@ class Gateway:
     def __init__(
         self, *, name: str, version: str, instructions: str, tools: Iterable[ToolSpec]
     ) -> None:
-        self._listed = types.ListToolsResult(tools=[tool_of(spec) for spec in tools])
+        self._tools = {tool.name: tool for tool in map(tool_of, tools)}
+        self._listed = types.ListToolsResult(tools=list(self._tools.values()))
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="gateway")
         self._under_way = 0
         self._desk: CallDesk | None = None
@@ -77,54 +78,26 @@ class Gateway:
     async def _call(
         self, context: ServerRequestContext[Any], params: types.CallToolRequestParams
     ) -> types.CallToolResult:
-        del context
         desk = self._desk
         if desk is None or self._under_way >= MAX_CALLS:
             return _failed(f"busy: {self._under_way} calls are waiting; ask again later")
         turn = Turn()
         self._under_way += 1
         try:
-            told = await asyncio.get_running_loop().run_in_executor(
-                self._threads, desk.call, params.name, params.arguments or {}, turn
-            )
+            async with relayed_progress(context) as run:
+                told = await asyncio.get_running_loop().run_in_executor(
+                    self._threads, run, desk.call, params.name, params.arguments or {}, turn
+                )
         except asyncio.CancelledError:
             # The call ends and its outcome is recorded; there is nobody to tell any more.
             turn.cancel("the client cancelled the call or went away")
             raise
         finally:
             self._under_way -= 1
-        return answer_of(told)
-
-
-def tool_of(spec: ToolSpec) -> types.Tool:
-    """Describe a tool to a client, with what it does to the world as hints."""
-    return types.Tool(
-        name=spec.name,
-        description=plain_text(spec.description, MAX_DESCRIPTION_CHARS),
-        input_schema=dict(spec.parameters),
-        annotations=types.ToolAnnotations(
-            read_only_hint=not spec.effects & _CHANGES,
-            destructive_hint=bool(spec.effects & {Effect.DELETE, Effect.EXECUTE}),
-            open_world_hint=Effect.NETWORK in spec.effects,
-        ),
-    )
-
-
-def answer_of(told: Told) -> types.CallToolResult:
-    """Bring what a call gave into the protocol's form: its text, and the other fields as JSON."""
-    if told.problem:
-        return _failed(told.problem)
-    return types.CallToolResult(
-        content=[types.TextContent(text=text) for text in _texts(told.value)]
-    )
-
-
-def _texts(value: Mapping[str, object]) -> list[str]:
-    text = value.get("text")
-    if not isinstance(text, str):
-        return [json.dumps(value, ensure_ascii=False)]
-    others = {key: item for key, item in value.items() if key != "text"}
-    return [text, json.dumps(others, ensure_ascii=False)] if others else [text]
+        if told.is_unknown:
+            raise MCPError(types.INVALID_PARAMS, told.problem)
+        is_modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
+        return answer_of(told, self._tools.get(params.name), is_modern=is_modern)
 
 
 def _failed(problem: str) -> types.CallToolResult:

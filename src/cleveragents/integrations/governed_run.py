@@ -21,6 +21,7 @@ from cleveragents.errors import (
     PlanCancelledError,
     ToolFailedError,
 )
+from cleveragents.integrations.governed_pin import ToolPins
 from cleveragents.integrations.governed_tool import tool_name, tool_specs
 from cleveragents.terms.digest import canonical_json
 from cleveragents.terms.model import ModelEndpoint
@@ -60,6 +61,8 @@ class GovernedRun:
         self._under_way = 0
         self._is_over = False
         self._error: BaseException | None = None
+        self.pins = ToolPins()
+        """What the agent's tools said of themselves when it began."""
         self.told = 0
         """Messages of the conversation that the record holds already."""
 

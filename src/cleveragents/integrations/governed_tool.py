@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from cleveragents.errors import ConfigurationError
 from cleveragents.policy.suggestion import hint_for
+from cleveragents.terms.digest import digest_value
 from cleveragents.terms.tool import TOOL_NAME, ToolSpec
 from cleveragents.tools.declaration import declare
 
@@ -83,6 +84,7 @@ def _spec(tool: ToolDefinition, asked: Governed) -> ToolSpec:
         # Not the cell: nothing could be taken away from a body that runs in its own process.
         place="host",
         origin="own",
+        source_digest=said_digest(tool),
         cost_microusd=declared.cost_microusd,
         defaults={
             name: schema["default"]
@@ -90,6 +92,12 @@ def _spec(tool: ToolDefinition, asked: Governed) -> ToolSpec:
             if isinstance(schema, dict) and "default" in schema
         },
     )
+
+
+def said_digest(tool: ToolDefinition) -> str:
+    """Digest of all that a tool says of itself to a model, and of who runs it."""
+    said = [tool.name, tool.description, tool.parameters_json_schema, tool.return_schema, tool.kind]
+    return digest_value(said)
 
 
 def tool_name(name: str) -> str:

@@ -43,10 +43,10 @@ class GovernedToolset(WrapperToolset[Any]):
     run: GovernedRun
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
-        """Give the agent's tools; the first time, its plan starts."""
+        """Give the agent's tools; the first time, its plan starts and pins them."""
         tools = await self.wrapped.get_tools(ctx)
         await self.run.ready((one.tool_def for one in tools.values()), cast("Model", ctx.model))
-        return tools
+        return self.run.pins.shown(tools)
 
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
@@ -73,9 +73,13 @@ class GovernedToolset(WrapperToolset[Any]):
         )
         passage: Passage[Mapping[str, object], Mapping[str, object], CallResult] = Passage()
 
+        def perform(arguments: Mapping[str, object]) -> Mapping[str, object]:
+            run.pins.check(name, call.tool)
+            return passage.perform(arguments)
+
         def door() -> CallResult:
             approved = bool(ctx.tool_call_approved)
-            return run.plan.call(call, perform=passage.perform, is_approved=approved)
+            return run.plan.call(call, perform=perform, is_approved=approved)
 
         def gone(error: BaseException) -> BaseException:
             return ToolFailedError(tool_name=call.tool, reason=sentence_of(error))

@@ -20,6 +20,7 @@ from cleveragents.errors import (
 from cleveragents.plans.charter import read_charter
 from cleveragents.plans.decision_book import Choice
 from cleveragents.plans.plan_state import PlanState
+from cleveragents.plans.served_plan import check_has_changes
 from cleveragents.record import plan_row
 from cleveragents.record.entry import Entry
 from cleveragents.terms.interaction import ApplyQuestion
@@ -117,7 +118,7 @@ class ApplyDesk:
             is_partial: ``--partial``: also the work of a plan that did not finish.
 
         Raises:
-            ConfigurationError: It is a subplan, or has nothing to apply yet.
+            ConfigurationError: It is a subplan, has nothing to apply yet, or never has.
             ApprovalPendingError: Nobody is there to say yes.
             MergeConflictError: The directory changed underneath.
         """
@@ -127,6 +128,7 @@ class ApplyDesk:
                 problem=f"plan {plan_id} is a subplan: its parent merges it",
                 hint=f"agents plan apply {row.root_id}",
             )
+        check_has_changes(row)
         if row.outcome == "applied":
             return _state(row)
         charter = read_charter(self._means.log, plan_id)

@@ -18,6 +18,7 @@ from cleveragents.plans.nursery import Nursery
 from cleveragents.plans.opener import PlanOpener
 from cleveragents.plans.plan_choice import first_choice
 from cleveragents.plans.plan_state import Ending, PlanState
+from cleveragents.plans.served_plan import check_may_resume, served_detail
 from cleveragents.record import plan_row
 from cleveragents.record.entry import Entry
 from cleveragents.record.plan_row import PlanRow
@@ -122,6 +123,7 @@ class PlanLifecycleService:
             self._means.accounts.release_tree(plan_id)
             remove_orphans(self._means, plan_id)
             charter = purse.as_amended(read_charter(self._means.log, plan_id), self._means.log)
+            check_may_resume(charter)
             return self._run(amended(charter), is_fresh=False)
 
     def cancel_unowned(self, root_id: str) -> None:
@@ -279,7 +281,10 @@ class PlanLifecycleService:
         return Ending(state=ending.state.constrained(), exit_code=error.exit_code, error=error)
 
     def _detail(self, charter: Charter, ending: Ending) -> dict[str, object]:
-        detail: dict[str, object] = {"conflicts": self._conflicts(charter, ending)}
+        detail: dict[str, object] = {
+            **served_detail(charter),
+            "conflicts": self._conflicts(charter, ending),
+        }
         if ending.error is not None:
             detail["error"] = {"code": ending.error.code, "message": ending.error.message}
         return detail
@@ -314,6 +319,6 @@ def _row(charter: Charter, now: str) -> PlanRow:
         ended=None,
         elapsed_ms=0,
         definition_digest="",
-        detail={},
+        detail=served_detail(charter),
         cancel_requested=False,
     )

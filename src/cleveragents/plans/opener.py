@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from cleveragents.boundary.cell_spec import CellSpec, OwnToolFile
 from cleveragents.config.plan_file import plan_from_stored, subplan_from_stored
-from cleveragents.errors import RecordError
 from cleveragents.plans.running_plan import RunningPlan
+from cleveragents.plans.served_plan import check_may_resume, served_of
 from cleveragents.policy.cell_right import cell_rights
-from cleveragents.policy.connection import Caller, connecting_tools
-from cleveragents.policy.host_rule import HostRules
+from cleveragents.policy.connection import connecting_tools
 from cleveragents.policy.path_rule import PathRules
 from cleveragents.policy.profile import profile_digest
 from cleveragents.policy.scope import compile_scope
@@ -22,13 +21,13 @@ from cleveragents.runtime.call_context import CallContext
 from cleveragents.runtime.cell_proxy import CellNetwork
 from cleveragents.runtime.journal import Journal
 from cleveragents.runtime.plan_cell import DIGEST_FILES, PlanCell
+from cleveragents.runtime.server_port import ServerPorts
 from cleveragents.terms.interaction import ProgressEvent
 from cleveragents.terms.plan import ActorDefinition, PlanDefinition
 from cleveragents.terms.tool import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from socket import socket
 
     from cleveragents.boundary.workspace_slot import Slot
     from cleveragents.config.mcp_server import ServerDefinition
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from cleveragents.plans.means import Means
     from cleveragents.plans.running_plan import Served
     from cleveragents.policy.cell_right import CellRights
+    from cleveragents.policy.connection import Caller
     from cleveragents.policy.grant import Grant
     from cleveragents.runtime.call_context import Servers, Spawner
     from cleveragents.runtime.tool_registry import ToolRegistry
@@ -114,9 +114,11 @@ class PlanOpener:
             is_live=served is not None and served.is_writable,
         )
         network = self._network(charter, context)
-        if network is not None and served is None:
+        if network is not None:
             cell.reach(network)
-        servers = served.servers if served else self._servers(charter, context, cell, network)
+        servers = (
+            served.servers(network) if served else self._servers(charter, context, cell, network)
+        )
         context = replace(context, servers=servers)
         return RunningPlan(
             charter=charter,
@@ -173,27 +175,15 @@ class PlanOpener:
     ) -> Servers | None:
         if not charter.servers:
             return None
-        named: dict[str, HostRules] = {}
-
-        def serve(listener: socket, name: str) -> Callable[[], None]:
-            if network is None:  # cannot be: without one no cell has a port
-                return listener.close
-            return network.open(listener, Caller(server=name, hosts=named[name])).close
+        ports = ServerPorts(network)
 
         def spec_of(definition: ServerDefinition) -> CellSpec:
-            named[definition.name] = HostRules.parse(definition.hosts, where=definition.where)
-            spec = cell.spec()
-            return replace(
-                spec,
-                own_tools=(),
-                tools=(),
-                # The user's own path too: configurations name it.
-                alias=charter.workspace,
-                network=spec.network and bool(definition.hosts),
-            )
+            # The user's own path too: configurations name it.
+            spec = replace(cell.spec(), own_tools=(), tools=(), alias=charter.workspace)
+            return ports.fitted(spec, definition)
 
         servers = self._means.servers_of(
-            charter, spec_of=spec_of, hosts=context.hosts, guard=cell.guard, serve=serve
+            charter, spec_of=spec_of, hosts=context.hosts, guard=cell.guard, serve=ports.serve
         )
         cell.attend(servers)
         return servers
@@ -253,20 +243,11 @@ class PlanOpener:
 def _definition(charter: Charter, *, is_served: bool) -> PlanDefinition | SubplanDefinition:
     if charter.parent_id:
         return subplan_from_stored(charter.definition)
-    if not is_served_plan(charter):
+    if not served_of(charter):
         return plan_from_stored(charter.definition)
     if not is_served:
-        raise RecordError(
-            problem=f"plan {charter.plan_id} served an MCP client, which is gone",
-            hint="start 'agents mcp serve' again; the client repeats what it wants",
-        )
+        check_may_resume(charter)
     return PlanDefinition(name=charter.name, actor=ActorDefinition(kind="gateway"))
-
-
-def is_served_plan(charter: Charter) -> bool:
-    """Say whether a plan's calls come from somebody else's client, through the gateway."""
-    actor = charter.definition.get("actor")
-    return isinstance(actor, dict) and actor.get("kind") == "gateway"
 
 
 def works_in_copy(charter: Charter, *, is_program: bool) -> bool:

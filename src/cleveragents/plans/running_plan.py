@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cleveragents.plans.charter import Charter
     from cleveragents.plans.executor import PlanExecutor
     from cleveragents.runtime.call_context import CallContext, Servers
+    from cleveragents.runtime.cell_proxy import CellNetwork
     from cleveragents.runtime.plan_cell import PlanCell
     from cleveragents.runtime.tool_registry import ToolRegistry
     from cleveragents.terms.plan import PlanDefinition, SubplanDefinition
@@ -26,8 +27,9 @@ class Served:
     """Serves until the client, a signal or the plan's owner ends it."""
     is_writable: bool = False
     """Whether a call may change something of those directories."""
-    servers: Servers | None = None
-    """MCP servers that stand behind it; its hands end them."""
+    servers: Callable[[CellNetwork | None], Servers | None] = lambda _: None
+    """Gives the MCP servers that stand behind it, which reach what its cells may; its hands
+    end them."""
 
 
 @dataclass(frozen=True, slots=True)

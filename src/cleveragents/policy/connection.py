@@ -9,16 +9,23 @@ each profile.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cleveragents.policy import refusal
+from cleveragents.terms.decision import Allowed, Denied
 from cleveragents.terms.tool import Effect
 
 if TYPE_CHECKING:
     from cleveragents.policy.host_rule import HostRules
     from cleveragents.policy.scope import Scope, ToolRule
-    from cleveragents.terms.decision import Refusal
+    from cleveragents.terms.decision import Decision, Refusal
     from cleveragents.terms.resource import Resource
+
+
+PROGRAM: Final = "program"
+"""What a plan's own program is called, as one who connects."""
+SERVER: Final = "MCP server "
+"""How an MCP server's name begins there; no tool has a space in its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,8 @@ class Caller:
 
     tool: str = ""
     """The tool whose call is under way; empty: none, it runs all the time."""
+    call_id: str = ""
+    """Which call of it, where several are under way side by side; empty: there is but one."""
     server: str = ""
     """The MCP server whose cell it is; both empty: the plan's own program."""
     hosts: HostRules | None = None
@@ -35,7 +44,7 @@ class Caller:
     @property
     def name(self) -> str:
         """For people."""
-        return self.tool or (f"MCP server {self.server}" if self.server else "program")
+        return self.tool or (f"{SERVER}{self.server}" if self.server else PROGRAM)
 
 
 def may_connect(rule: ToolRule | None) -> bool:
@@ -54,6 +63,24 @@ def connecting_tools(scope: Scope) -> frozenset[str]:
         for name, rule in scope.rules.items()
         if rule.spec.origin != "mcp" and may_connect(rule)
     )
+
+
+def decided(
+    scope: Scope, resource: Resource, caller: Caller, effects: frozenset[Effect]
+) -> Decision:
+    """Decide a connection: what ``gate.decide_connection`` says where no rule breaks.
+
+    Args:
+        scope: The plan's compiled policy.
+        resource: The host.
+        caller: Who asks.
+        effects: The meet of all ceilings: what holds for programs and servers.
+    """
+    refusals = connection_refusals(scope, resource, caller, effects)
+    if refusals:
+        return Denied(refusals)
+    by_profiles = "; ".join(dict.fromkeys(f"{name}: hosts" for name, _ in scope.hosts))
+    return Allowed(rule=f"grant.hosts; {by_profiles}" if scope.in_subplan else by_profiles)
 
 
 def connection_refusals(

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cleveragents.policy import refusal
+from cleveragents.policy import connection, refusal
 from cleveragents.policy.argument import Prepared, prepare, resources_of
 from cleveragents.policy.cell_right import CellRights, cell_rights
-from cleveragents.policy.connection import connection_refusals
 from cleveragents.policy.pattern import for_tool
 from cleveragents.policy.scope import (
     Scope,
@@ -151,13 +150,9 @@ def decide_connection(
         effects: The meet of all ceilings: what a program may do.
     """
     try:
-        refusals = connection_refusals(scope, resource, caller, effects)
+        return connection.decided(scope, resource, caller, effects)
     except _BROKEN as error:
-        refusals = (refusal.of_broken_rule("connect", type(error).__name__),)
-    if refusals:
-        return Denied(refusals)
-    by_profiles = "; ".join(dict.fromkeys(f"{name}: hosts" for name, _ in scope.hosts))
-    return Allowed(rule=f"grant.hosts; {by_profiles}" if scope.in_subplan else by_profiles)
+        return Denied((refusal.of_broken_rule("connect", type(error).__name__),))
 
 
 def public_decide(

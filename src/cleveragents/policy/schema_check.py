@@ -65,7 +65,16 @@ _REMARKS: Final = frozenset(
     {"$comment", "default", "deprecated", "description", "examples", "title"}
 )
 _TOOL_REMARKS: Final = frozenset(
-    {"$schema", "contentEncoding", "contentMediaType", "format", "readOnly", "writeOnly"}
+    {
+        "$anchor",
+        "$schema",
+        "contentEncoding",
+        "contentMediaType",
+        "format",
+        "readOnly",
+        "writeOnly",
+        "x-mcp-header",
+    }
 )
 """Annotations that a tool's own schema may carry; in a condition they would look enforced."""
 _DEFS: Final = "#/$defs/"

@@ -180,7 +180,15 @@ def _foreign_plans(scope: Scope, resources: Iterable[Resource]) -> list[Refusal]
 
 
 def resource_refusals(scope: Scope, resources: tuple[Resource, ...]) -> tuple[Refusal, ...]:
-    """What the grant alone refuses of resources that no tool asks for."""
+    """What the grant refuses of resources that no tool asks for; in a root plan its profiles."""
     found = scope.granted.refusals({}, resources) if scope.granted else []
+    if not scope.in_subplan:
+        # A root plan's grant holds what its profiles admit: they can say why not.
+        found = [
+            refusal.of_host(name, resource)
+            for name, hosts in scope.hosts
+            for resource in resources
+            if resource.kind == "host" and not hosts.admits(resource.value)
+        ] + found
     found += _foreign_plans(scope, resources)
     return tuple(found + argument_refusals(resources))

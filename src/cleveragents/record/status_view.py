@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cleveragents.record import plan_row
 from cleveragents.record.call_view import call_states
+from cleveragents.record.connection_view import plan_connections
 from cleveragents.record.cost_view import plan_cost
 from cleveragents.record.owner import is_owned
 from cleveragents.record.planned_step import planned_steps
@@ -80,6 +81,10 @@ def _status(
         "cost": plan_cost(store, plan_id, family),
         "timing": _timing(store, plan, now if is_running and not is_interrupted else ""),
     }
+    if connections := plan_connections(store, plan_id):
+        data["connections"] = connections
+    if "served" in plan.detail:
+        data["served"] = plan.detail["served"]
     if "error" in plan.detail:
         data["error"] = plan.detail["error"]
     return data
@@ -169,7 +174,8 @@ def _steps(
             "status": cut_off if call.status == "running" else call.status,
         }
         for call in call_states(store, plan.plan_id)
-        # What a call connects to is part of that call; 'plan explain' shows each of them.
+        # What a call connects to is part of that call: summed up below, and each of them
+        # stands in 'plan explain'.
         if not call.call_id.startswith(CONNECTION)
     ]
     if plan.state not in _OVER:

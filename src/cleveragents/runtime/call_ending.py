@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Never
 
-from cleveragents.errors import BudgetExceededError, ModelFailedError, ToolFailedError
+from cleveragents.errors import (
+    BudgetExceededError,
+    MergeRefusedError,
+    ModelFailedError,
+    ToolFailedError,
+)
 from cleveragents.runtime.model_ask import reply_from_mapping, reply_to_mapping
 from cleveragents.terms.call import CallResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cleveragents.errors import MergeRefusedError, SubplanRefusedError
+    from cleveragents.errors import SubplanRefusedError
     from cleveragents.record.redaction import Redactor
     from cleveragents.runtime.asked import Asked
     from cleveragents.runtime.call_recorder import CallRecorder
@@ -102,18 +107,20 @@ class CallEnding:
         """A spawned child made what may not come back.
 
         Raises:
-            MergeRefusedError: Always; the one given.
+            MergeRefusedError: Always; with what the record holds.
         """
+        problems = tuple(map(self._redactor.text, error.problems))
+        shown = MergeRefusedError(plan_id=error.plan_id, problems=problems)
         body = {
             "status": "merge_refused",
-            "subplan_id": error.plan_id,
-            "problems": list(error.problems),
-            "error": error.message,
+            "subplan_id": shown.plan_id,
+            "problems": list(shown.problems),
+            "error": shown.message,
         }
         with self._recorder.one_commit():
             self._refusals.merge(error, asked.context)
             self._recorder.outcome(asked, body, milliseconds=milliseconds, held=held)
-        raise error
+        raise shown
 
     def refused(
         self, asked: Asked, error: SubplanRefusedError, *, milliseconds: int, held: bool

@@ -128,8 +128,12 @@ class CellProxy:
             self._start()
 
     @contextmanager
-    def during(self, tool: str) -> Iterator[None]:
+    def during(self, tool: str, call_id: str = "") -> Iterator[None]:
         """Admit the connections of one call, and leave none when it has ended.
+
+        Args:
+            tool: What is called.
+            call_id: Which call it is, where other cells of the plan have calls at the same time.
 
         Raises:
             RecordError: Something of a connection could not be recorded.
@@ -140,7 +144,7 @@ class CellProxy:
         with self._turn:
             self._start()
             with self._changed:
-                self._caller = Caller(tool=tool)
+                self._caller = Caller(tool=tool, call_id=call_id)
             try:
                 yield
             finally:

@@ -40,6 +40,8 @@ def asked_connection(
         "form": connection.form,
         "caller": caller.name,
     }
+    if caller.call_id:
+        arguments["call"] = caller.call_id
     return Asked(
         call=ToolCall(
             step=context.journal.next_connection(), tool=CONNECT.name, arguments=arguments

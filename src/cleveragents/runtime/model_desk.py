@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from cleveragents.errors import ModelFailedError, UnpricedModelError
 from cleveragents.policy.host_rule import is_address, is_private, parse_url
 from cleveragents.runtime.cost_tracker import ModelUse
 from cleveragents.terms.cost import Amount
-from cleveragents.terms.decision import Denied, Refusal
+from cleveragents.terms.decision import Allowed, Denied, Refusal
 from cleveragents.terms.resource import Resource
 
 if TYPE_CHECKING:
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
 
     from cleveragents.record.account import AccountBook
     from cleveragents.runtime.model_ask import ModelAsk
+    from cleveragents.terms.decision import Decision
     from cleveragents.terms.model import ModelEndpoint, ModelReply, ModelRequest, ModelUsage
 
 REQUESTS: Final = 1
+_ADVICE: Final = (
+    "name the host in 'hosts' of a profile of yours, or choose the model by --model or the settings"
+)
 
 
 class Price(Protocol):
@@ -110,23 +115,38 @@ class ModelDesk:
             found.append(Resource("credential", endpoint.credential, "use"))
         return tuple(found)
 
-    def inward(self, endpoint: ModelEndpoint) -> Denied | None:
-        """Refuse an endpoint that nobody lent and whose name may lead to a private address.
+    def unlent(self, endpoint: ModelEndpoint, decision: Decision, *, in_subplan: bool) -> Decision:
+        """What becomes of an endpoint that nobody lent, once its host was decided.
 
         The libraries resolve names themselves. Over TLS a private server cannot
         answer for a public name; without it, whatever the name leads to is asked.
+
+        Args:
+            endpoint: Where the request is to go.
+            decision: The gate's, of host and credential.
+            in_subplan: Who names it: a subplan's maker, or the plan's file.
+
+        Returns:
+            The decision, refused where the name may lead to a private address;
+            for a plan's file a refusal says what a person can do.
         """
-        url = parse_url(endpoint.base_url) if endpoint.base_url else None
-        if url is None or url.scheme == "https" or is_address(url.host) or is_private(url.host):
-            return None
-        refusal = Refusal(
-            kind="security_boundary",
-            rule="grant.hosts",
-            profile="",
-            reason=f"a model at {url.host} that a subplan names is asked over https only",
-            resource_name=f"host:{url.host}",
-        )
-        return Denied((refusal,))
+        if isinstance(decision, Allowed):
+            url = parse_url(endpoint.base_url) if endpoint.base_url else None
+            is_safe = url is None or url.scheme == "https" or is_address(url.host)
+            if url is None or is_safe or is_private(url.host):
+                return decision
+            who = "a subplan" if in_subplan else "a plan file"
+            refusal = Refusal(
+                kind="security_boundary" if in_subplan else "tool_access_denied",
+                rule="grant.hosts" if in_subplan else "hosts",
+                profile="",
+                reason=f"a model at {url.host} that {who} names is asked over https only",
+                resource_name=f"host:{url.host}",
+            )
+            decision = Denied((refusal,))
+        if in_subplan:
+            return decision
+        return Denied(tuple(_advised(refusal) for refusal in decision.refusals))
 
     def worst(self, ask: ModelAsk, accounts: tuple[str, ...]) -> Amount:
         """Give the most that a request can use.
@@ -199,3 +219,9 @@ class ModelDesk:
 
     def _has_cost_limit(self, accounts: tuple[str, ...]) -> bool:
         return any(self._book.snapshot(name).limits.cost_microusd is not None for name in accounts)
+
+
+def _advised(refusal: Refusal) -> Refusal:
+    if refusal.rule != "hosts":
+        return refusal
+    return replace(refusal, reason=f"{refusal.reason}; {_ADVICE}")

@@ -5,8 +5,10 @@ A refusal that is not in the record did not happen; whoever refuses comes here.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Never
 
+from cleveragents.errors import DelegationError
 from cleveragents.runtime.refusal import error_of
 from cleveragents.terms.decision import Refusal
 from cleveragents.terms.digest import digest_value
@@ -14,11 +16,12 @@ from cleveragents.terms.digest import digest_value
 if TYPE_CHECKING:
     from cleveragents.errors import (
         BudgetExceededError,
-        DelegationError,
         MergeRefusedError,
+        RefusalError,
         ToolAccessDeniedError,
         UnpricedModelError,
     )
+    from cleveragents.record.redaction import Redactor
     from cleveragents.runtime.asked import Asked
     from cleveragents.runtime.call_context import CallContext
     from cleveragents.runtime.call_recorder import CallRecorder
@@ -34,14 +37,19 @@ UNKNOWN: Final = "unknown"
 
 
 class RefusalDesk:
-    """Records a refusal and raises its error.
+    """Records a refusal and raises its error, with the same bytes in both.
+
+    So an actor is told the same by the record when its plan is resumed, and of
+    a declared secret that a refusal would name it is told no more than others.
 
     Args:
         recorder: Writes the violation.
+        redactor: Replaces credential values.
     """
 
-    def __init__(self, recorder: CallRecorder) -> None:
+    def __init__(self, recorder: CallRecorder, redactor: Redactor) -> None:
         self._recorder = recorder
+        self._redactor = redactor
 
     def denied(self, asked: Asked, denied: Denied) -> Never:
         """Refuse what the gate refuses.
@@ -51,9 +59,7 @@ class RefusalDesk:
             SecurityBoundaryViolation: The subplan's grant does not hold it.
         """
         at = self._recorder.violation_of(asked, denied.refusals)
-        raise error_of(
-            denied.refusals[0], tool=asked.spec.name, plan_id=asked.context.plan_id, at=at
-        )
+        raise self._error(asked, denied.refusals[0], at=at)
 
     def unknown_tool(self, call: ToolCall, context: CallContext) -> Never:
         """Refuse a name that no tool has.
@@ -62,7 +68,7 @@ class RefusalDesk:
             ToolAccessDeniedError: In a root plan.
             SecurityBoundaryViolation: In a subplan.
         """
-        name = call.tool[:MAX_NAME]
+        name = self._redactor.text(call.tool)[:MAX_NAME]
         refusal = _refusal(
             "security_boundary" if context.security else "tool_access_denied",
             rule="registry",
@@ -73,10 +79,11 @@ class RefusalDesk:
         trace = context.journal.find(call.call_id, tool=name, **digests)
         if trace.violation is not None:
             # A plan that is resumed: refused then, and not once more.
-            raise error_of(refusal, tool=name, plan_id=context.plan_id, at=trace.at)
-        body = {"tool": name, **digests}
-        at = self._recorder.violation(context, call.call_id, body, (refusal,))
-        raise error_of(refusal, tool=name, plan_id=context.plan_id, at=at)
+            at = trace.at
+        else:
+            body = {"tool": name, **digests}
+            at = self._recorder.violation(context, call.call_id, body, (refusal,))
+        raise error_of(self._shown(refusal), tool=name, plan_id=context.plan_id, at=at)
 
     def resource(self, resource_name: str, call_id: str, context: CallContext) -> Never:
         """Refuse a resource that a subplan asked its channel to open.
@@ -84,6 +91,7 @@ class RefusalDesk:
         Raises:
             SecurityBoundaryViolation: Always.
         """
+        resource_name = self._redactor.text(resource_name)
         refusal = _refusal(
             "security_boundary",
             rule="grant.resources",
@@ -92,7 +100,7 @@ class RefusalDesk:
         )
         body = {"tool": "open", "arguments": {"resource": resource_name}}
         at = self._recorder.violation(context, call_id, body, (refusal,))
-        raise error_of(refusal, tool="open", plan_id=context.plan_id, at=at)
+        raise error_of(self._shown(refusal), tool="open", plan_id=context.plan_id, at=at)
 
     def program(self, asked: Asked) -> Never:
         """Refuse a program actor where nothing may be executed.
@@ -115,33 +123,21 @@ class RefusalDesk:
         """Refuse what a person refused.
 
         Raises:
-            ToolAccessDeniedError: Always; the one given.
+            ToolAccessDeniedError: Always.
         """
-        refusal = _refusal(
-            "tool_access_denied",
-            rule="approval",
-            profile=no.profile_name,
-            reason=no.reason,
-            resource_name=f"tool:{asked.spec.name}",
-        )
+        refusal = _denial(asked, no, rule="approval")
         self._recorder.violation_of(asked, (refusal,))
-        raise no
+        raise self._error(asked, refusal)
 
     def changed(self, asked: Asked, error: ToolAccessDeniedError) -> Never:
         """Refuse a tool whose server offers something else than was approved.
 
         Raises:
-            ToolAccessDeniedError: Always; the one given.
+            ToolAccessDeniedError: Always.
         """
-        refusal = _refusal(
-            "tool_access_denied",
-            rule="pinned",
-            profile=error.profile_name,
-            reason=error.reason,
-            resource_name=f"tool:{asked.spec.name}",
-        )
+        refusal = _denial(asked, error, rule="pinned")
         self._recorder.violation_of(asked, (refusal,))
-        raise error
+        raise self._error(asked, refusal)
 
     def over_budget(self, asked: Asked, error: BudgetExceededError | UnpricedModelError) -> Never:
         """Refuse what a limit does not admit, or what cannot be held against one.
@@ -162,7 +158,7 @@ class RefusalDesk:
         """Refuse to hand on more than may be handed on.
 
         Raises:
-            DelegationError: Always; the one given.
+            DelegationError: Always.
         """
         refusal = _refusal(
             "delegation_refused",
@@ -170,8 +166,9 @@ class RefusalDesk:
             reason=error.message,
             resource_name=f"tool:{asked.spec.name}",
         )
-        self._recorder.violation_of(asked, (refusal,), {"excesses": list(error.excesses)})
-        raise error
+        excesses = tuple(map(self._redactor.text, error.excesses))
+        self._recorder.violation_of(asked, (refusal,), {"excesses": list(excesses)})
+        raise DelegationError(excesses=excesses)
 
     def merge(self, error: MergeRefusedError, context: CallContext) -> None:
         """Record that what a plan made may not go further: one violation of that plan.
@@ -192,6 +189,28 @@ class RefusalDesk:
             for problem in error.problems
         )
         self._recorder.merge_violation(context, error.plan_id, refusals[:MAX_REFUSALS])
+
+    def _error(self, asked: Asked, refusal: Refusal, *, at: str = "") -> RefusalError:
+        return error_of(
+            self._shown(refusal), tool=asked.spec.name, plan_id=asked.context.plan_id, at=at
+        )
+
+    def _shown(self, refusal: Refusal) -> Refusal:
+        return replace(
+            refusal,
+            reason=self._redactor.text(refusal.reason),
+            resource_name=self._redactor.text(refusal.resource_name),
+        )
+
+
+def _denial(asked: Asked, error: ToolAccessDeniedError, *, rule: str) -> Refusal:
+    return _refusal(
+        "tool_access_denied",
+        rule=rule,
+        profile=error.profile_name,
+        reason=error.reason,
+        resource_name=f"tool:{asked.spec.name}",
+    )
 
 
 def _refusal(

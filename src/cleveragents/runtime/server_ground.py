@@ -96,5 +96,7 @@ class Ground:
     """The user's own path of the workspace, where the cells show it too."""
     serve: Serve | None = None
     """Serves the port of a cell that has a network."""
+    is_whole: bool = False
+    """Answers are kept as they are, pictures included: another client is given them again."""
     guard: AbstractContextManager[object] = field(default_factory=nullcontext)
     """Held while a stdio server is started: the workspace is not let go under it."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from cleveragents.boundary.server_cell import ServerCell
     from cleveragents.config.mcp_server import ServerDefinition
 
-    Serve = Callable[[socket.socket, str], Callable[[], None]]
-    """Serves a cell's port for a server by its name; gives what ends the service."""
+    Serve = Callable[[socket.socket, ServerDefinition], Callable[[], None]]
+    """Serves a cell's port for a server; gives what ends the service."""
 
 _LOG_S: Final = 1.0
 """How long the end of a server's last words is waited for."""
@@ -64,6 +64,7 @@ class ServerProcess:
         self._private = private
         self._serve = serve
         self._cell: ServerCell | None = None
+        self._spec: CellSpec | None = None
         self._stop_serving: Callable[[], None] = _nothing
         self._is_killed = False
         self._log = ""
@@ -88,7 +89,7 @@ class ServerProcess:
             extra=definition.runtime,
             private=self._private,
         )
-        spec = self._spec_of(definition)
+        self._spec = spec = self._spec_of(definition)
         if definition.memory_mb is not None:
             limits = replace(spec.limits, memory_bytes=definition.memory_mb << 20)
             spec = replace(spec, limits=limits)
@@ -106,10 +107,15 @@ class ServerProcess:
             if self._serve is None:
                 listener.close()
             else:
-                self._stop_serving = self._serve(listener, definition.name)
+                self._stop_serving = self._serve(listener, definition)
         if is_killed:
             cell.kill("the plan was ended")
         return cell.take_streams()
+
+    @property
+    def is_as_now(self) -> bool:
+        """Say whether a cell that is started now would be made of the same as the one that runs."""
+        return self._spec == self._spec_of(self._definition)
 
     def kill(self, reason: str) -> None:
         """Kill it without waiting, if it runs. May be called by any thread."""

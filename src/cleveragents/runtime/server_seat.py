@@ -7,7 +7,7 @@ more when it dies again and again.
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from cleveragents.errors import (
@@ -18,7 +18,7 @@ from cleveragents.errors import (
 )
 from cleveragents.runtime.server_process import ServerProcess
 from cleveragents.tools.mcp_failure import ServerFailedError
-from cleveragents.tools.mcp_result import value_of
+from cleveragents.tools.mcp_result import value_of, whole_value_of
 from cleveragents.tools.mcp_spec import PinnedServer, list_digest, pin
 from cleveragents.tools.mcp_text import plain_text
 
@@ -73,6 +73,8 @@ class ServerSeat:
         )
         self._failures = 0
         self._is_killed = False
+        self._is_listed = False
+        """It runs since it was asked for its tools, and was not called yet."""
 
     @property
     def pinned_tools(self) -> tuple[PinnedTool, ...]:
@@ -80,22 +82,28 @@ class ServerSeat:
         return () if self.pinned is None else self.pinned.tools
 
     def learn(self) -> PinnedServer:
-        """Start it once, read what it offers, fix that, and end it.
+        """Start it once, read what it offers, and fix that.
+
+        One in a cell goes on for its first call; whoever has asked ends it otherwise. One behind
+        a URL would forget its session.
 
         Raises:
             ConfigurationError: It is not found, does not start, or does not say.
             IsolationUnavailableError: There is no wall for it.
         """
-        try:
-            self.pinned = pin(self.definition, self._start().tools(timeout_s=LIST_TIMEOUT_S))
-        except ServerFailedError as error:
-            reason = self._reason(error)
-            raise ConfigurationError(
-                problem=f"the MCP server {self.definition.name!r} does not start: {reason}",
-                where=self.definition.where,
-            ) from error
-        finally:
-            self.end("its tools were read")
+        with ExitStack() as stack:
+            stack.callback(self.end, "its tools were read")
+            try:
+                self.pinned = pin(self.definition, self._start().tools(timeout_s=LIST_TIMEOUT_S))
+            except ServerFailedError as error:
+                reason = self._reason(error)
+                raise ConfigurationError(
+                    problem=f"the MCP server {self.definition.name!r} does not start: {reason}",
+                    where=self.definition.where,
+                ) from error
+            if self.definition.kind == "stdio":
+                self._is_listed = True
+                stack.pop_all()
         return self.pinned
 
     def call(
@@ -116,7 +124,7 @@ class ServerSeat:
             line = self._checked(spec)
             answer = line.call(tool.original, self._sent(spec, arguments), timeout_s=limit_s)
             self._failures = 0
-            return value_of(answer)
+            return whole_value_of(answer) if self._ground.is_whole else value_of(answer)
         except ServerFailedError as error:
             reason = self._reason(error)
             if error.is_over:
@@ -159,6 +167,10 @@ class ServerSeat:
         with guard, self._lock:
             if self._line is not None and not self._line.is_alive:
                 self.end("it has ended")
+            if self._is_listed:
+                self._is_listed = False
+                if not self._process.is_as_now:
+                    self.end("its cell is made of something else by now")
             line, is_new = self._line, self._line is None
             if line is None:
                 if self._is_killed:

@@ -168,8 +168,9 @@ class ToolRuntime:
         decision: Decision = Allowed(rule="grant: model")
         if ask.endpoint not in context.endpoints:
             decision = gate.decide_resources(context.scope, asked.resources, call="model request")
-            if isinstance(decision, Allowed):
-                decision = self._models.inward(ask.endpoint) or decision
+            decision = self._models.unlent(
+                ask.endpoint, decision, in_subplan=context.scope.in_subplan
+            )
         if isinstance(decision, Denied):
             self._refusals.denied(asked, decision)
         try:

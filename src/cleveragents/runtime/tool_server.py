@@ -68,6 +68,8 @@ class ToolServers:
     def learn(self) -> tuple[PinnedServer, ...]:
         """Start each server once, read what it offers, and fix it.
 
+        Those in cells run on until they are called, paused or closed.
+
         Raises:
             ConfigurationError: A server is not found, does not start, or
                 offers what cannot be told apart.

@@ -67,3 +67,5 @@ class ToolSpec:
     """Resources that every call uses, such as ``host:api.example.com``, ``credential:TOKEN``."""
     root: str = ""
     """Path of the host that stands for the workspace in arguments; empty: none does."""
+    shown: Mapping[str, object] = field(default_factory=dict)
+    """What an MCP server says of it for other programs: ``title``, ``outputSchema``, hints."""

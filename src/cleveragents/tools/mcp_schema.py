@@ -8,6 +8,7 @@ a person cannot read, refuse the tool.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -24,6 +25,10 @@ _ONE: Final = frozenset(
         "unevaluatedItems", "unevaluatedProperties",
     }
 )  # fmt: skip
+_OPEN_OR_CLOSED: Final = frozenset(
+    {"additionalProperties", "unevaluatedItems", "unevaluatedProperties"}
+)
+"""Usually true or false, and then left so: some readers know no other form."""
 _MANY: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _NAMED: Final = frozenset({"$defs", "dependentSchemas", "patternProperties", "properties"})
 _DATA: Final = frozenset(
@@ -35,10 +40,16 @@ _DATA: Final = frozenset(
     }
 )  # fmt: skip
 _TEXTS: Final = frozenset({"description", "title"})
-_REFUSED: Final = frozenset(
-    {"$anchor", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveRef", "id"}
-)
+_REFUSED: Final = frozenset({"$dynamicAnchor", "$dynamicRef", "$id", "$recursiveRef", "id"})
 """They change where a reference leads."""
+_ANCHOR: Final = re.compile(r"[A-Za-z_][-A-Za-z0-9._]{0,63}", re.ASCII)
+"""Kept as a mark: a reference that leads to one is refused."""
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+"""What is kept is of this dialect, whichever the server's was; only this one is still named."""
+_HEADER: Final = "x-mcp-header"
+"""Names the HTTP header that repeats an argument's value for whoever routes a call."""
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}", re.ASCII)
+_HEADER_TYPES: Final = frozenset({"boolean", "integer", "string"})
 _OLD_DEFS: Final = "#/definitions/"
 _DEFS: Final = "#/$defs/"
 
@@ -66,6 +77,9 @@ def fit_schema(raw: object) -> dict[str, object]:
         raise UnfitError(f"its schema is larger than {MAX_SCHEMA_BYTES} bytes")
     kept = _fit(raw, 0, is_root=True)
     kept["type"] = "object"
+    if raw.get("$schema") == _DIALECT:
+        kept["$schema"] = _DIALECT
+    _keep_headers(kept, raw)
     _Circles(kept)
     try:
         check_schema(kept, where="")
@@ -92,8 +106,8 @@ def _fit_keyword(
 ) -> None:
     if keyword in _REFUSED and isinstance(value, str) and not (keyword == "$id" and is_root):
         raise UnfitError("its schema moves its own references")
-    if keyword == "$ref":
-        kept["$ref"] = _reference(value)
+    if keyword in {"$ref", "$anchor"}:
+        kept[keyword] = _reference(value) if keyword == "$ref" else _anchor(value)
     elif keyword == "items" and isinstance(value, list):
         # Tuples as the older dialects wrote them.
         kept["prefixItems"] = _list(value, depth)
@@ -101,7 +115,8 @@ def _fit_keyword(
         # Two spellings of one thing: the second does not hide the first.
         kept["$defs"] = {**_dict(kept.get("$defs")), **_named(value, depth)}
     elif keyword in _ONE:
-        kept[keyword] = _fit(value, depth + 1)
+        is_plain_yes_or_no = keyword in _OPEN_OR_CLOSED and isinstance(value, bool)
+        kept[keyword] = value if is_plain_yes_or_no else _fit(value, depth + 1)
     elif keyword in _MANY:
         kept[keyword] = _list(value, depth)
     elif keyword in _NAMED:
@@ -110,6 +125,26 @@ def _fit_keyword(
         kept[keyword] = plain_text(str(value), MAX_DESCRIPTION_CHARS)
     elif keyword in _DATA:
         kept[keyword] = _visible(value)
+
+
+def _keep_headers(kept: dict[str, object], raw: Mapping[str, object]) -> None:
+    """Keep the headers of plain arguments; a client drops a tool that names one elsewhere."""
+    taken: set[str] = set()
+    given, properties = _dict(raw.get("properties")), _dict(kept.get("properties"))
+    for name, argument in given.items():
+        header, found = _dict(argument).get(_HEADER), _dict(properties.get(str(name)))
+        if not isinstance(header, str) or not _TOKEN.fullmatch(header):
+            continue
+        # A list of types is none of them.
+        if str(found.get("type")) in _HEADER_TYPES and header.lower() not in taken:
+            taken.add(header.lower())
+            found[_HEADER] = header
+
+
+def _anchor(value: object) -> str:
+    if not isinstance(value, str) or not _ANCHOR.fullmatch(value):
+        raise UnfitError("its schema moves its own references")
+    return value
 
 
 def _list(value: object, depth: int) -> list[object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
@@ -31,7 +32,10 @@ MAX_TOOLS: Final = 256
 WORST: Final = frozenset(Effect) - {Effect.SPAWN}
 """What a tool may do of which nobody trusted says otherwise. None of them makes a subplan."""
 _HINTS: Final = ("readOnlyHint", "destructiveHint", "openWorldHint")
-_PINNED_KEYS: Final = ("name", "title", "description", "inputSchema", "annotations")
+_PINNED_KEYS: Final = (
+    "name", "title", "description", "inputSchema", "outputSchema", "annotations",
+)  # fmt: skip
+_MAX_TITLE_CHARS: Final = 200
 _SEPARATOR: Final = "__"
 
 
@@ -46,6 +50,8 @@ class PinnedTool:
     description: str
     parameters: Mapping[str, object]
     hints: Mapping[str, bool] = field(default_factory=dict)
+    shown: Mapping[str, object] = field(default_factory=dict)
+    """``title``, ``outputSchema`` and ``idempotentHint`` where it says them, made harmless."""
     digest: str = ""
     """Of everything that the server said of it, word for word."""
 
@@ -148,6 +154,7 @@ def to_mapping(pinned: PinnedServer) -> dict[str, object]:
                 "description": tool.description,
                 "parameters": tool.parameters,
                 "hints": dict(tool.hints),
+                "shown": dict(tool.shown),
                 "digest": tool.digest,
             }
             for tool in pinned.tools
@@ -175,6 +182,7 @@ def pinned_from_mapping(raw: Mapping[str, object]) -> PinnedServer:
                 description=str(tool["description"]),
                 parameters=cast("Mapping[str, object]", tool["parameters"]),
                 hints=cast("Mapping[str, bool]", tool["hints"]),
+                shown=cast("Mapping[str, object]", tool["shown"]),
                 digest=str(tool["digest"]),
             )
             for tool in tools
@@ -208,6 +216,7 @@ def _pinned(
         ),
         parameters=fit_schema(tool.get("inputSchema")),
         hints={hint: hints[hint] for hint in _HINTS if isinstance(hints.get(hint), bool)},
+        shown=_shown(tool, hints),
         digest=_tool_digest(tool),
     )
     try:
@@ -215,6 +224,20 @@ def _pinned(
     except ConfigurationError as error:
         raise UnfitError(plain_text(error.problem, 300, is_line=True)) from None
     return pinned
+
+
+def _shown(tool: Mapping[str, object], hints: Mapping[str, object]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    title = tool.get("title") or hints.get("title")
+    if isinstance(title, str):
+        found["title"] = plain_text(title, _MAX_TITLE_CHARS, is_line=True)
+    if isinstance(hints.get("idempotentHint"), bool):
+        found["idempotentHint"] = hints["idempotentHint"]
+    if "outputSchema" in tool:
+        # A schema that cannot be kept costs a client its check, and not the tool.
+        with suppress(UnfitError):
+            found["outputSchema"] = fit_schema(tool["outputSchema"])
+    return found
 
 
 def _spec(definition: ServerDefinition, tool: PinnedTool, root: str) -> ToolSpec:
@@ -243,6 +266,7 @@ def _spec(definition: ServerDefinition, tool: PinnedTool, root: str) -> ToolSpec
         cost_microusd=rule.cost_microusd if rule else 0,
         reaches=tuple(reaches),
         root=root,
+        shown=tool.shown,
     )
 
 

@@ -16,7 +16,7 @@ from cleveragents.errors import (
     RefusalError,
     ToolFailedError,
 )
-from cleveragents.plans.actor.mind_call import Answer, MindCaller, MindCalls
+from cleveragents.plans.actor.mind_call import MindCaller, MindCalls
 from cleveragents.plans.actor.program import Submission
 from cleveragents.plans.decision_book import Choice
 from cleveragents.runtime.model_ask import ModelAsk
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cleveragents.plans.actor.conversation import Conversation
+    from cleveragents.plans.actor.mind_answer import Answer
     from cleveragents.plans.mind import Mind
     from cleveragents.terms.model import ModelEndpoint, ModelReply, ModelRequest, ModelTool
 

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as LateError
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import mcp_types as types
@@ -19,6 +20,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
+from cleveragents.terms.progress import LISTENER
+from cleveragents.terms.stop import STOPPER
 from cleveragents.tools.broker.edge_error import EdgeError
 from cleveragents.tools.mcp_failure import ServerFailedError
 from cleveragents.tools.mcp_text import MAX_REASON_CHARS, plain_text
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
     from contextlib import AbstractAsyncContextManager
     from typing import Protocol, TypeVar
+
+    from cleveragents.terms.progress import Listener
+    from cleveragents.terms.stop import Stopper
 
     Result = TypeVar("Result")
 
@@ -149,7 +155,9 @@ class McpSession:
             ServerFailedError: It does not answer, or not as it must.
         """
         self._transport.renew()
-        return self._ask(self._call(tool, arguments), timeout_s)
+        return self._ask(
+            self._call(tool, arguments, LISTENER.get()), timeout_s, stopper=STOPPER.get()
+        )
 
     def close(self) -> None:
         """End the session. May be called again, and by any thread."""
@@ -207,7 +215,14 @@ class McpSession:
                 return found
         raise ServerFailedError("its list of tools does not end", is_over=True)
 
-    async def _call(self, tool: str, arguments: Mapping[str, object]) -> dict[str, object]:
+    async def _call(
+        self, tool: str, arguments: Mapping[str, object], listener: Listener | None
+    ) -> dict[str, object]:
+        async def tell(progress: float, total: float | None, message: str | None) -> None:
+            del message
+            if listener is not None:
+                listener(progress, total)
+
         # Not ``call_tool``: it checks an answer against the server's own schema, whose
         # regular expressions may take for ever.
         result = await self._opened().send_request(
@@ -215,6 +230,7 @@ class McpSession:
                 params=types.CallToolRequestParams(name=tool, arguments=dict(arguments))
             ),
             types.CallToolResult,
+            progress_callback=None if listener is None else tell,
         )
         return result.model_dump(by_alias=True, mode="json", exclude_none=True)
 
@@ -225,10 +241,24 @@ class McpSession:
 
     # -- outside ---------------------------------------------------------------
 
-    def _ask(self, question: Coroutine[Any, Any, Result], timeout_s: float) -> Result:
+    def _ask(
+        self,
+        question: Coroutine[Any, Any, Result],
+        timeout_s: float,
+        *,
+        stopper: Stopper | None = None,
+    ) -> Result:
         future = asyncio.run_coroutine_threadsafe(question, self._thread.loop)
+        reasons: list[str] = []
+
+        def stop(reason: str) -> None:
+            reasons.append(reason)
+            # The protocol's client tells the server, and takes no answer any more.
+            future.cancel()
+
         try:
-            return future.result(timeout_s)
+            with nullcontext() if stopper is None else stopper.stopping(stop):
+                return future.result(timeout_s)
         except LateError:
             future.cancel()
             raise ServerFailedError(f"no answer within {timeout_s:g} s", is_over=True) from None
@@ -237,6 +267,8 @@ class McpSession:
         except (MCPError, ValidationError, EdgeError, RuntimeError, ValueError) as error:
             raise self._told(error) from None
         except (ClosedResourceError, BrokenResourceError, CancelledError):
+            if reasons:
+                raise ServerFailedError(reasons[0], is_over=False, is_line=False) from None
             raise self._told(self._failure) from None
 
     def _told(self, error: BaseException | None) -> ServerFailedError:

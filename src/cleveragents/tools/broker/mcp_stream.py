@@ -10,22 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-import anyio
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
+from cleveragents.tools.mcp_end import MessageSink, MessageSource
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-
-    Streams = tuple[
-        MemoryObjectReceiveStream[SessionMessage | Exception],
-        MemoryObjectSendStream[SessionMessage],
-    ]
 
 MAX_LINE_BYTES: Final = 8 << 20
 """Of one message; an answer of more fails the call and ends the server."""
@@ -33,7 +27,8 @@ MAX_MESSAGES: Final = 10_000
 """Of what comes between two calls, or during one."""
 MAX_JUNK_LINES: Final = 100
 """Lines that are no message: some servers print a greeting."""
-_READ_BYTES: Final = 1 << 16
+_BREATH: Final = 16
+"""Lines after which everything else on the loop gets its turn."""
 
 
 class PipeStream:
@@ -57,10 +52,8 @@ class PipeStream:
         self._messages = 0
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Streams]:
-        """Bridge the pipes to the SDK's streams until the block is left."""
-        come, read = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-        write, go = anyio.create_memory_object_stream[SessionMessage](0)
+    async def open(self) -> AsyncIterator[tuple[MessageSource, MessageSink]]:
+        """Give the SDK's streams over the pipes until the block is left."""
         loop = asyncio.get_running_loop()
         lines = asyncio.StreamReader(limit=MAX_LINE_BYTES)
         reading, _ = await loop.connect_read_pipe(
@@ -71,48 +64,37 @@ class PipeStream:
         )
         writer = asyncio.StreamWriter(writing, protocol, None, loop)
         try:
-            async with come, read, write, go, anyio.create_task_group() as group:
-                group.start_soon(self._read, lines, come)
-                group.start_soon(self._write, writer, go, come)
-                try:
-                    yield read, write
-                finally:
-                    group.cancel_scope.cancel()
+            yield (
+                MessageSource(lambda: self._take(lines)),
+                MessageSink(lambda message: self._give(message, writer, lines)),
+            )
         finally:
             reading.close()
             writing.abort()
 
-    async def _read(
-        self,
-        lines: asyncio.StreamReader,
-        come: MemoryObjectSendStream[SessionMessage | Exception],
-    ) -> None:
-        # Whoever waits for an answer is told when this side of the stream is closed.
-        async with come:
-            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                while not self.problem:
-                    message = await self._next(lines)
-                    if message is not None:
-                        await come.send(message)
-
-    async def _next(self, lines: asyncio.StreamReader) -> SessionMessage | None:
-        line = await self._line(lines)
-        if not line.strip():
-            return None
-        try:
-            return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-        except ValueError:
-            self._junk += 1
-            if self._junk > MAX_JUNK_LINES:
-                self.problem = "it prints what is no message of the protocol"
-            return None
+    async def _take(self, lines: asyncio.StreamReader) -> SessionMessage | None:
+        """The next message; ``None``, with the problem said, when nothing further is read."""
+        while not self.problem:
+            line = await self._line(lines)
+            if self._messages % _BREATH == 0:
+                # Lines that have come already are given without waiting: others want a turn too.
+                await asyncio.sleep(0)
+            if not line.strip():
+                continue
+            try:
+                return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+            except ValueError:
+                self._junk += 1
+                if self._junk > MAX_JUNK_LINES:
+                    self.problem = "it prints what is no message of the protocol"
+        return None
 
     async def _line(self, lines: asyncio.StreamReader) -> bytes:
         """The next line; empty, with the problem said, when nothing further is read."""
         try:
             line = await lines.readuntil(b"\n")
         except asyncio.IncompleteReadError:
-            self.problem = "it has ended"
+            self.problem = self.problem or "it has ended"
         except asyncio.LimitOverrunError:
             self.problem = f"it sent a message of more than {MAX_LINE_BYTES >> 20} MiB"
         except OSError:
@@ -124,18 +106,16 @@ class PipeStream:
             self.problem = f"it sent more than {MAX_MESSAGES} messages where one answer was due"
         return b""
 
-    async def _write(
-        self,
-        writer: asyncio.StreamWriter,
-        go: MemoryObjectReceiveStream[SessionMessage],
-        come: MemoryObjectSendStream[SessionMessage | Exception],
-    ) -> None:
+    async def _give(
+        self, message: SessionMessage, writer: asyncio.StreamWriter, lines: asyncio.StreamReader
+    ) -> bool:
+        text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
         try:
-            async with go:
-                async for message in go:
-                    text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                    writer.write(text.encode() + b"\n")
-                    await writer.drain()
+            writer.write(text.encode() + b"\n")
+            await writer.drain()
         except (OSError, RuntimeError):
             self.problem = self.problem or "it has ended"
-            await come.aclose()
+            # Whoever waits for an answer is told when there is nothing more to read.
+            lines.feed_eof()
+            return False
+        return True
