@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cleveragents.boundary.ignore_pattern import parse_ignore
@@ -55,6 +55,7 @@ def our_answer(text: str, paths: list[str]) -> set[str]:
 
 
 @given(TEXT, PATHS)
+@example(["[b-a]"], ["a", "b"])
 def test_random_patterns_mean_what_git_says(
     repository: Path, lines: list[str], paths: list[str]
 ) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cleveragents.config.place import key_path, shown
+from cleveragents.config.place import key_path
 from cleveragents.config.reader import Reader
 from cleveragents.errors import ConfigurationError
+from cleveragents.policy.spelling import shown
 
 
 def test_a_place_without_a_file_is_its_key_path() -> None:

@@ -84,13 +84,13 @@ def test_everywhere_is_the_workspace_and_no_more() -> None:
     assert not PathRules.parse(["a/", "b"]).covers(".")
 
 
-@given(entry_lists, entry_lists, st.booleans(), st.booleans(), g.paths)
+@given(entry_lists, entry_lists, st.booleans(), g.paths)
 def test_the_meet_admits_what_both_admit(
-    one: list[str], other: list[str], lists_one: bool, lists_other: bool, path: str
+    one: list[str], other: list[str], is_reading: bool, path: str
 ) -> None:
     path = normalise_path(path)
-    a = PathRules.parse(one, with_directories=lists_one)
-    b = PathRules.parse(other, with_directories=lists_other)
+    a = PathRules.parse(one, with_directories=is_reading)
+    b = PathRules.parse(other, with_directories=is_reading)
     assert a.meet(b).admits(path) is (a.admits(path) and b.admits(path))
     assert b.meet(a).admits(path) is a.meet(b).admits(path)
 

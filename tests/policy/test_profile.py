@@ -110,6 +110,7 @@ def test_profiles_with_one_digest_are_one_profile(one: SafetyProfile, other: Saf
         ({"name": "x", "where": {"a": {"const": {1, 2}}}}, "something else is no JSON value"),
         ({"name": "x", "where": {"a": {1: 2}}}, "the key 1 is not a string"),
         ({"name": "x", "examples": {"allow": []}}, "examples.allow: unknown key, did you mean"),
+        ({"name": "x", "a\nb\x1b[2J": []}, r"'a\nb\x1b[2J': unknown key"),
         ({"name": "x", "examples": {"denies": {}}}, "denies: expected a list of {tool, args}"),
         ({"name": "x", "examples": {"denies": [{}]}}, "denies[0]: an example names its tool"),
         ({"name": "x", "held_files": [None]}, "held_files[0]: expected a string, found nothing"),

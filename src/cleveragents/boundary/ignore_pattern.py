@@ -239,8 +239,8 @@ def _bracket(pattern: str, at: int) -> tuple[str, int]:
         low, at = _bracket_character(pattern, at)
         if pattern[at : at + 1] == "-" and pattern[at + 1 : at + 2] not in ("", "]"):
             high, at = _bracket_character(pattern, at + 1)
-            if low <= high:
-                items.append(f"{re.escape(low)}-{re.escape(high)}")
+            # git compares the first character by itself before it sees that a range begins.
+            items.append(f"{re.escape(low)}-{re.escape(high)}" if low <= high else re.escape(low))
             continue
         items.append(re.escape(low))
     inside = "".join(items)

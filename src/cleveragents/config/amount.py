@@ -6,8 +6,8 @@ import re
 from decimal import Decimal
 from typing import Final
 
-from cleveragents.config.place import shown
 from cleveragents.errors import ConfigurationError
+from cleveragents.policy.spelling import shown
 from cleveragents.terms.cost import MICRO
 
 MAX_USD: Final = 1_000_000_000

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from cleveragents.config.place import shown
 from cleveragents.errors import ConfigurationError, ToolFailedError
+from cleveragents.policy.spelling import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,10 +18,10 @@ from cleveragents.config.automation_profile import (
     load_automation_profile,
     unknown_automation_profile,
 )
-from cleveragents.config.place import shown
 from cleveragents.config.yaml_file import load_file, read_bytes
 from cleveragents.errors import ConfigurationError, UnknownSafetyProfileError
 from cleveragents.policy.profile import BUILT_IN, profile_from_mapping
+from cleveragents.policy.spelling import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

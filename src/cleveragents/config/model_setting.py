@@ -7,9 +7,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from cleveragents.config.amount import MAX_COUNT
-from cleveragents.config.place import shown
 from cleveragents.policy.argument import HANDLE
 from cleveragents.policy.host_rule import parse_url
+from cleveragents.policy.spelling import shown
 from cleveragents.policy.suggestion import hint_for
 from cleveragents.terms.model import ModelEndpoint
 from cleveragents.terms.model_limit import PREFIXES, PROVIDERS, RateLimit, TokenPrice

@@ -16,9 +16,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from cleveragents.config.place import shown
 from cleveragents.config.yaml_file import decode, read_bytes
 from cleveragents.errors import ConfigurationError
+from cleveragents.policy.spelling import shown
 from cleveragents.policy.suggestion import closest
 
 if TYPE_CHECKING:

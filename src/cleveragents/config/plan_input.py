@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cleveragents.config.expression import NAME
-from cleveragents.config.place import shown
 from cleveragents.config.reader import Reader
 from cleveragents.errors import ConfigurationError
+from cleveragents.policy.spelling import shown
 from cleveragents.policy.suggestion import hint_for
 
 if TYPE_CHECKING:

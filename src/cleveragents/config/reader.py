@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from cleveragents.config.amount import parse_usd, usd_text
-from cleveragents.config.place import Keys, key_path, shown
+from cleveragents.config.place import Keys, key_path
 from cleveragents.errors import ConfigurationError
 from cleveragents.policy.shape import json_mapping
+from cleveragents.policy.spelling import shown
 from cleveragents.policy.suggestion import hint_for
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cleveragents.config.place import shown
 from cleveragents.config.reader import Reader
 from cleveragents.config.setting_value import READERS, TEXTS
 from cleveragents.config.yaml_file import decode, load_text, read_bytes
 from cleveragents.config.yaml_scalar import exact_float
 from cleveragents.errors import ConfigurationError
+from cleveragents.policy.spelling import shown
 from cleveragents.policy.suggestion import hint_for
 from cleveragents.terms.cost import NO_LIMITS, Limits
 

@@ -132,7 +132,7 @@ class PathRules:
         return entry != WHOLE and self.admits(entry)
 
     def meet(self, other: PathRules) -> PathRules:
-        """The paths that both admit.
+        """The paths that both admit; both are for reading, or both for writing.
 
         >>> PathRules.parse(["docs/", "a"]).meet(PathRules.parse(["docs/api/", "b"])).entries
         ('docs/api/',)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from cleveragents.errors import ConfigurationError
+from cleveragents.policy.spelling import shown
 from cleveragents.policy.suggestion import hint_for
 from cleveragents.terms.tool import TOOL_NAME, Effect
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _TOOL_PATTERN: Final = re.compile(r"[a-z0-9_]{0,64}\*", re.ASCII)
 _EFFECTS: Final = {effect.value: effect for effect in Effect}
 _MAX_DEPTH: Final = 64
+_MAX_PART: Final = 160
+"""Characters of a part of a key path that are shown as they are."""
 _FILES: Final = (".yaml", ".yml", ".toml", ".json")
 
 
@@ -43,11 +46,13 @@ def join(where: str, key: str) -> str:
     >>> join("a.yaml: safety_profiles[0]", "read"), join("a.yaml", "read"), join("", "read")
     ('a.yaml: safety_profiles[0].read', 'a.yaml: read', 'read')
     """
+    # It may be a path of its own: only what would break the line, or flood it, is spelt anew.
+    word = key if key.isprintable() and len(key) <= _MAX_PART else shown(key)
     if not where:
-        return key
+        return word
     if where.endswith(":"):
-        return f"{where} {key}"
-    return f"{where}: {key}" if where.endswith(_FILES) else f"{where}.{key}"
+        return f"{where} {word}"
+    return f"{where}: {word}" if where.endswith(_FILES) else f"{where}.{word}"
 
 
 def strings(raw: object, *, where: str) -> tuple[str, ...]:
