@@ -115,7 +115,11 @@ def docs(session: nox.Session) -> None:
 def benchmark(session: nox.Session) -> None:
     """Every benchmark once, each against its floor measured in the same run."""
     session.run("asv", "machine", "--yes", silent=True)
-    session.run("asv", "run", "--python=same", "--quick", "--show-stderr", *session.posargs)
+    session.run(
+        *("asv", "run", "--python=same", "--quick", "--show-stderr", *session.posargs),
+        # Some borrow the tests' servers; asv drops PYTHONPATH.
+        env={"ASV_PYTHONPATH": str(ROOT)},
+    )
 
 
 @nox.session

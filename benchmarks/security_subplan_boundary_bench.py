@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cleveragents.assembly import plan_command
+from cleveragents.assembly import plan_command, plan_look
 from cleveragents.assembly.house import open_house
 from cleveragents.boundary.git import Git
 from cleveragents.boundary.trial import remove_tree
@@ -373,7 +373,7 @@ class Chain:
         answered: dict[str, float] = {}
         for owner, _, at in place.moments("outcome"):
             answered.setdefault(owner, at)
-        tree: Any = plan_command.tree(root).data
+        tree: Any = plan_look.tree(root).data
         found = []
         while tree["subplans"]:
             (child,) = tree["subplans"]
