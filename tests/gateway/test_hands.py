@@ -69,10 +69,12 @@ class Launcher:
         self.cells: list[Cell] = []
         self.specs: list[CellSpec] = []
         self.error: Exception | None = None
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def start(self, spec: CellSpec) -> Cell:
         if self.error is not None:
             raise self.error
+        self.meanwhile()
         self.cells.append(Cell())
         self.specs.append(spec)
         if spec.network:
@@ -113,6 +115,20 @@ def test_one_cell_serves_one_call_after_another(hands: LiveHands, launcher: Laun
     assert len(launcher.cells) == 1
     hands.close()
     assert launcher.cells[0].closed == 1
+
+
+def test_a_host_that_is_out_of_descriptors_fails_the_call_and_no_other(
+    hands: LiveHands, launcher: Launcher
+) -> None:
+    launcher.error = OSError(errno.EMFILE, "Too many open files")
+    with pytest.raises(ToolFailedError, match="no cell can be started: Too many open files"):
+        run(hands)
+    launcher.error = None
+    # The one place that there is was given back.
+    next_one = threading.Thread(target=run, args=(hands,), daemon=True)
+    next_one.start()
+    next_one.join(20)
+    assert not next_one.is_alive()
 
 
 def test_a_cell_that_died_or_whose_mounts_changed_is_not_used_again(
@@ -161,15 +177,21 @@ def test_what_a_turn_waits_for_is_stopped_while_it_waits_and_not_after() -> None
         assert said == ["gone", "again"]
 
 
-def test_an_ended_gateway_ends_what_is_started_later(hands: LiveHands, launcher: Launcher) -> None:
+def test_an_ended_gateway_ends_what_is_being_started_and_starts_nothing_more(
+    hands: LiveHands, launcher: Launcher
+) -> None:
     told: list[bool] = []
     servers = Servers()
     hands.attend(cast("Any", servers))
     hands.on_end = lambda: told.append(True)
-    hands.end_now()
-    assert (told, servers.said) == ([True], ["end_now"])
+    launcher.meanwhile = hands.end_now
     run(hands)
+    assert (told, servers.said) == ([True], ["end_now"])
     assert launcher.cells[0].reasons == ["the gateway was ended"]
+    # Those that waited for a place.
+    with pytest.raises(ToolFailedError, match="the gateway was ended"):
+        run(hands)
+    assert len(launcher.cells) == 1
     hands.close()
     assert servers.said == ["end_now", "close"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.gateway.client import TOKEN, Talk, hosted, over_http, talking
-from tests.network.test_command import ASKING, EVIL, fetch, records
+from tests.network.test_command import ASKING, EVIL, crowd, fetch, records
 from tests.network.test_server import SCRIPT
 from tests.plans.scene import wait_until
 
@@ -228,6 +228,22 @@ def test_a_cell_that_is_used_again_connects_for_its_next_call(scene: Scene, serv
     found = [c[1] for c in connections(scene, plan_id)]
     assert [c for c in found if c != "call-4"] == ["call-1", "call-2", "call-3", "call-5"]
     settled(scene, plan_id)
+
+
+def test_no_call_is_made_in_a_cell_whose_kernel_may_still_ask_for_the_one_before(
+    scene: Scene, server: Server
+) -> None:
+    with talking(scene, *profile(scene, "127.0.0.1")) as talk:
+
+        def said(line: str) -> str:
+            return str(json.loads(talk.call("run_command", command=line).text)["stdout"])
+
+        assert "hello" in said(f"touch /tmp/mark; {fetch(server.url)}")
+        assert "mark" in said("ls /tmp")
+        assert "mark" in said(crowd("ls /tmp"))
+        found = said(f"ls /tmp; {fetch(server.url)}")
+        assert "mark" not in found
+        assert "hello" in found
 
 
 def test_a_call_that_the_client_cancels_leaves_no_connection(

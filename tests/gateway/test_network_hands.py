@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from cleveragents.config.mcp_server import ServerDefinition
-from cleveragents.errors import RecordError
+from cleveragents.errors import RecordError, ToolFailedError
 from cleveragents.gateway.live_hands import LiveHands, Turn
 from cleveragents.runtime.server_port import ServerPorts
 from tests.gateway.test_hands import Launcher, Servers, hands, launcher
@@ -26,6 +27,7 @@ class Proxy:
     def __init__(self, network: Network) -> None:
         self._network = network
         self.cell = network.launcher.cells[-1]
+        self.is_spent = False
 
     @contextmanager
     def during(self, tool: str, call_id: str = "") -> Iterator[None]:
@@ -46,10 +48,15 @@ class Network:
         self.tools = frozenset(tools)
         self.said: list[str] = []
         self.error: Exception | None = None
+        self.shortage: OSError | None = None
+        self.opened: list[Proxy] = []
 
     def open(self, listener: object) -> Proxy:
         assert listener is self.launcher.cells[-1].listener
-        return Proxy(self)
+        if self.shortage is not None:
+            raise self.shortage
+        self.opened.append(Proxy(self))
+        return self.opened[-1]
 
 
 def online(hands: LiveHands, launcher: Launcher) -> Network:
@@ -69,6 +76,30 @@ def test_a_call_is_known_to_the_port_of_its_own_cell(hands: LiveHands, launcher:
     call(hands, call_id="call-2")
     assert network.said == ["during run_command call-1", "during run_command call-2"]
     assert len(launcher.cells) == 1
+
+
+def test_a_cell_whose_port_cannot_be_served_is_not_left_behind(
+    hands: LiveHands, launcher: Launcher
+) -> None:
+    network = online(hands, launcher)
+    network.shortage = OSError(errno.EMFILE, "Too many open files")
+    with pytest.raises(ToolFailedError, match="Too many open files"):
+        call(hands)
+    assert launcher.cells[0].closed == 1
+    network.shortage = None
+    call(hands)
+    hands.close()
+    assert launcher.cells[0].closed == 1
+
+
+def test_a_call_comes_into_no_cell_that_is_spent(hands: LiveHands, launcher: Launcher) -> None:
+    network = online(hands, launcher)
+    call(hands)
+    network.opened[0].is_spent = True
+    network.said.clear()
+    call(hands)
+    assert network.said == ["close after its cell", "during run_command call-1"]
+    assert len(launcher.cells) == 2
 
 
 @pytest.mark.parametrize("tools", [None, ()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from cleveragents.errors import ToolAccessDeniedError, ToolFailedError
 from cleveragents.policy.host_rule import HostRules
 from cleveragents.runtime.tool_server import Ground, ToolServers
 from cleveragents.tools.mcp_failure import ServerFailedError
+from cleveragents.tools.mcp_result import MAX_TEXT_BYTES
+from cleveragents.tools.mcp_text import MAX_REASON_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +34,8 @@ class Line:
     may_have_changed: bool = True
 
     def start(self, *, timeout_s: float) -> None:
+        if self.desk.shortage is not None:
+            raise self.desk.shortage
         self.desk.starts += 1
 
     def tools(self, *, timeout_s: float) -> list[dict[str, object]]:
@@ -43,7 +48,7 @@ class Line:
             raise self.desk.failure
         self.desk.inside.release()
         assert self.desk.go.wait(20)
-        return {"content": [{"type": "text", "text": tool}]}
+        return self.desk.answer or {"content": [{"type": "text", "text": tool}]}
 
     def close(self) -> None:
         self.is_alive = False
@@ -56,6 +61,8 @@ class Desk:
     names: list[str] = field(default_factory=lambda: ["t"])
     starts: int = 0
     failure: ServerFailedError | None = None
+    shortage: OSError | None = None
+    answer: dict[str, object] = field(default_factory=dict)
     inside: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     go: threading.Event = field(default_factory=threading.Event)
     is_closed: bool = False
@@ -74,7 +81,7 @@ def no_cell(_: ServerDefinition) -> CellSpec:
     raise AssertionError
 
 
-def servers(desk: Desk, **facts: Any) -> ToolServers:
+def servers(desk: Desk, *, values: Mapping[str, str] | None = None, **facts: Any) -> ToolServers:
     definition = ServerDefinition(
         name="s", kind="http", url="https://mcp.example.com/", file="f", **facts
     )
@@ -82,7 +89,7 @@ def servers(desk: Desk, **facts: Any) -> ToolServers:
         launcher=UnconfinedLauncher(),
         open_desk=lambda: desk,
         environ={},
-        values={},
+        values=values or {},
         hosts=HostRules.parse(["*"]),
         call_timeout_s=20,
     )
@@ -134,6 +141,20 @@ def test_a_session_at_fault_is_opened_anew_and_a_tool_at_fault_is_not() -> None:
         assert desk.starts - before == starts
 
 
+def test_a_host_that_is_out_of_descriptors_fails_the_call_and_no_other() -> None:
+    desk = Desk(failure=ServerFailedError("it ended", is_over=True))
+    desk.go.set()
+    made = servers(desk)
+    (spec,) = made.specs()
+    with pytest.raises(ToolFailedError, match="it ended"):
+        made.call(spec, {}, timeout_s=1)
+    desk.failure, desk.shortage = None, OSError(errno.EMFILE, "Too many open files")
+    with pytest.raises(ToolFailedError, match="'s' cannot be started: Too many open files"):
+        made.call(spec, {}, timeout_s=1)
+    desk.shortage = None
+    assert made.call(spec, {}, timeout_s=1) == {"text": "t"}
+
+
 def test_a_list_that_changes_back_is_called_again() -> None:
     desk = Desk()
     desk.go.set()
@@ -160,3 +181,21 @@ def test_after_the_end_of_the_plan_nothing_is_started() -> None:
 def test_ignored_keys_are_warned_of() -> None:
     made = servers(Desk(), ignored=("autoApprove",))
     assert made.warnings == ("MCP server 's': autoApprove of its file are not obeyed",)
+
+
+@pytest.mark.parametrize("is_error", [True, False])
+def test_a_cut_leaves_no_beginning_of_a_credential(is_error: bool) -> None:
+    secret = "s3cret-value-of-the-token"
+    text = "x" * ((MAX_REASON_CHARS if is_error else MAX_TEXT_BYTES - 2) - 10) + secret
+    answer = {"content": [{"type": "text", "text": text}], "isError": is_error}
+    desk = Desk(answer=answer)
+    desk.go.set()
+    headers = {"Authorization": "Bearer ${credential:TOKEN}"}
+    made = servers(desk, values={"TOKEN": secret}, headers=headers)
+    (spec,) = made.specs()
+    try:
+        found = str(made.call(spec, {}, timeout_s=20))
+    except ToolFailedError as error:
+        found = error.reason
+    assert "x[red" in found
+    assert "s3cret" not in found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import socket
+import struct
 import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -312,6 +314,9 @@ class Listener:
             raise self.errors.pop(0)
         return self._real.accept()
 
+    def getsockopt(self, level: int, name: int, size: int) -> bytes:
+        return self._real.getsockopt(level, name, size)
+
     def close(self) -> None:
         self._real.close()
 
@@ -332,6 +337,59 @@ def test_a_failing_accept_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> Non
     proxy.close()
     proxy.close()
     assert not listener.errors
+
+
+@pytest.mark.parametrize("error", [None, OSError(errno.EMFILE, "too many open files")])
+def test_what_could_not_be_accepted_at_the_end_of_its_call_spends_the_cell(
+    monkeypatch: pytest.MonkeyPatch, error: OSError | None
+) -> None:
+    monkeypatch.setattr(cell_proxy, "_SHORTAGE_S", 0.001)
+    listener = Listener()
+    network = CellNetwork(
+        open_edge=lambda: EDGE,
+        connect=Door(),
+        hosts=HostRules.parse(["127.0.0.1"]),
+        tools=frozenset({"run_command"}),
+    )
+    proxy = network.open(listener)  # type: ignore[arg-type]  # as much of a socket as is used
+    with proxy.during("run_command"):
+        listener.errors += [error] if error else []
+    assert proxy.is_spent is (error is not None)
+    proxy.close()
+
+
+def make_hard_of_hearing(listener: socket.socket) -> None:
+    """Drop what follows the first word of a connection, as the kernel does when a queue is full."""
+    # Of a packet's flags: is it a SYN?
+    program = [(0x30, 0, 0, 13), (0x45, 0, 1, 2), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in program))
+    attach = struct.pack("HL", len(program), ctypes.addressof(code))
+    listener.setsockopt(socket.SOL_SOCKET, 26, attach)
+
+
+def test_the_kernel_may_ask_again_for_a_program_that_is_dead_and_then_the_cell_is_spent() -> None:
+    door = Door()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        network = CellNetwork(
+            open_edge=lambda: EDGE,
+            connect=door,
+            hosts=HostRules.parse(["127.0.0.1"]),
+            tools=frozenset({"run_command"}),
+            watched=frozenset({"own"}),
+        )
+        proxy = network.open(listener)
+        with proxy.during("own"):
+            make_hard_of_hearing(listener)
+            with socket.create_connection(listener.getsockname(), 10) as dead:
+                dead.sendall(b"CONNECT 127.0.0.1:9 HTTP/1.1\r\n\r\n")
+        assert proxy.is_spent
+        listener.setsockopt(socket.SOL_SOCKET, 27, 0)
+        # What would happen to the next call in that cell; so there is none.
+        with proxy.during("run_command"):
+            wait_until(lambda: bool(door.asked), "the request of the call before")
+        proxy.close()
+    assert [caller for _, caller in door.asked] == [Caller("run_command")]
 
 
 def test_a_connection_that_does_not_end_is_a_record_that_cannot_be_believed(

@@ -20,6 +20,18 @@ def fetch(url: str) -> str:
     return f"NO_PROXY= no_proxy= curl -sS --max-time 20 {url}"
 
 
+CROWD = (
+    "import socket; crowd = [socket.socket() for _ in range(400)];"
+    " [(one.setblocking(False), one.connect_ex(('127.0.0.1', 3128))) for one in crowd]"
+)
+"""More connections at once than the host serves and the kernel of the cell keeps waiting."""
+
+
+def crowd(then: str = "true") -> str:
+    """A line that leaves a mark in its cell and more connections than there is room for."""
+    return f'touch /tmp/mark && python3 -c "{CROWD}" && {then}'
+
+
 def records(scene: Scene, plan_id: str, kind: str) -> list[dict[str, Any]]:
     found = scene.agents("audit", "list", "--plan", plan_id, "--kind", kind, expect=0).data
     return [r for r in found["records"] if r["call_id"].startswith("net:")]
@@ -238,3 +250,16 @@ def test_a_command_that_is_answered_from_the_record_connects_to_nothing(
     kill(host)
     assert len(server.seen) == 1
     assert scene.value(plan_id, "a")["stdout"].startswith("hello")
+
+
+def test_no_call_is_made_in_a_cell_whose_kernel_may_still_ask_for_the_one_before(
+    scene: Scene, server: Server
+) -> None:
+    quiet = f"touch /tmp/mark; {fetch(server.url)}"
+    look = "test -e /tmp/mark && echo marked || echo fresh"
+    steps = [shell("a", quiet), shell("b", look), shell("c", crowd(look))]
+    steps += [shell("d", f"{look}; {fetch(server.url)}")]
+    done = scene.run(steps, "--automation-profile", scene.profile(hosts=["127.0.0.1"]))
+    assert "marked" in out(scene, done, "b")
+    assert "marked" in out(scene, done, "c")
+    assert out(scene, done, "d").startswith("fresh\nhello")

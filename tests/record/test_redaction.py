@@ -55,6 +55,13 @@ def test_what_writers_of_json_and_html_escape_is_found(form: str) -> None:
     assert redactor.text(f"before {form} after") == "before [redacted:K] after"
 
 
+def test_a_value_of_several_lines_is_found_in_a_sentence() -> None:
+    key = "-----BEGIN KEY-----\nabcdefgh12345678\n-----END KEY-----\n"
+    redactor = Redactor({"K": key, "BLANK": " " * 12})
+    assert redactor.text(f"bad: {' '.join(key.split())}!") == "bad: [redacted:K]!"
+    assert redactor.text("a b") == "a b"
+
+
 def test_a_value_of_any_depth_is_walked() -> None:
     value: object = "secret-secret"
     for _ in range(50_000):

@@ -139,8 +139,14 @@ class ServerCell:
         self._process.kill()
 
     def wait_exit(self, *, timeout_s: float) -> int | None:
-        """Wait for the server's end by itself and give its exit code; ``None``: it still runs."""
-        return self._process.wait_exit(timeout_s)
+        """Wait for the server's end by itself and give its exit code; ``None``: it still runs.
+
+        Once it has ended, ``log`` is whole.
+        """
+        code = self._process.wait_exit(timeout_s)
+        if code is not None:
+            self._process.err.wait_end(timeout_s)
+        return code
 
     def close(self) -> None:
         """End the cell and wait until its process 1 is dead. May be called again.

@@ -14,12 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from cleveragents.boundary.live_directory import marks_of
-from cleveragents.errors import (
-    ConfigurationError,
-    IsolationUnavailableError,
-    RecordError,
-    ToolFailedError,
-)
+from cleveragents.errors import ConfigurationError, IsolationUnavailableError, ToolFailedError
 from cleveragents.runtime.plan_cell import DIGEST_FILES, DIGEST_TIMEOUT_S
 from cleveragents.terms.stop import STOPPER
 from cleveragents.tools.catalog import PREPARED_TOOLS
@@ -49,7 +44,10 @@ class _Held:
 
     @property
     def is_good(self) -> bool:
-        return self.cell.alive and marks_of(self.spec.live) == self.marks
+        """Say whether a further call may be made in it."""
+        if not self.cell.alive or marks_of(self.spec.live) != self.marks:
+            return False
+        return self.proxy is None or not self.proxy.is_spent
 
     def during(self, tool: str, call_id: str) -> AbstractContextManager[None]:
         """Let one call reach hosts; what it leaves open is closed and recorded at its end."""
@@ -255,14 +253,20 @@ class LiveHands:
         if turn.held is not None:
             return turn.held
         self._room.acquire()
-        try:
-            turn.take(self._take())
-        except (ConfigurationError, IsolationUnavailableError) as error:
-            self._room.release()
-            raise ToolFailedError(tool_name=tool, reason=error.message) from error
-        except RecordError:
-            self._room.release()
-            raise
+        with ExitStack() as stack:
+            stack.callback(self._room.release)
+            if self._is_ended:
+                # Those that have waited for a place are many: a cell for each takes a while.
+                raise ToolFailedError(tool_name=tool, reason=ENDED)
+            try:
+                turn.take(self._take())
+            except (ConfigurationError, IsolationUnavailableError) as error:
+                raise ToolFailedError(tool_name=tool, reason=error.message) from error
+            except OSError as error:
+                # Out of descriptors or processes, which may pass.
+                reason = f"no cell can be started: {error.strerror}"
+                raise ToolFailedError(tool_name=tool, reason=reason) from error
+            stack.pop_all()
         return self._open(tool)
 
     def _take(self) -> _Held:
@@ -284,9 +288,12 @@ class LiveHands:
         with self._lock:
             self._every.append(held)
             is_ended = self._is_ended
-        listener = held.cell.take_listener()
-        if listener is not None and network is not None:
-            held.proxy = network.open(listener)
+        with ExitStack() as stack:
+            stack.callback(self._close, held)
+            listener = held.cell.take_listener()
+            if listener is not None and network is not None:
+                held.proxy = network.open(listener)
+            stack.pop_all()
         if is_ended:
             held.cell.kill(ENDED)
         return held

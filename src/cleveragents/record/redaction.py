@@ -2,8 +2,8 @@
 
 By value, not by place: a secret that a tool prints is found too. Also as
 Base64, in each of the three alignments that it can have inside longer data,
-URL-encoded, and in the escapes that writers of JSON and HTML choose. Anything
-else that a program does to a value (encryption, reversal, one character at a
+URL-encoded, in the escapes that writers of JSON and HTML choose, and as one
+line. Anything else that a program does to a value (encryption, reversal, one character at a
 time) is beyond this; the wall is that the value never enters a cell.
 """
 
@@ -114,6 +114,10 @@ def _forms(data: bytes) -> Iterator[str]:
         pass
     else:
         yield text
+        # Sentences about a failure are one line, whatever their text was.
+        line = " ".join(text.split())
+        if len(line) >= MIN_LENGTH:
+            yield line
         yield from _json_forms(text)
         yield from _html_forms(text)
     for encoded in (quote(data, safe=""), quote_plus(data), quote(data)):

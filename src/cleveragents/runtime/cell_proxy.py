@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import select
+import socket
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -26,7 +28,6 @@ from cleveragents.policy.connection import Caller
 from cleveragents.runtime.proxy_limit import Meter, ProxyLimits
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator
 
     from cleveragents.policy.host_rule import HostRules
@@ -43,6 +44,10 @@ _SHORTAGE_S: Final = 0.05
 _END_S: Final = 30.0
 """How long the connections of an ended call may take to be gone; they are told at once."""
 _NO_BUDGET: Final = "a budget of this plan or above it does not admit another connection"
+_EVENT: Final = os.EFD_CLOEXEC | os.EFD_NONBLOCK
+_SO_MEMINFO: Final = 55
+_DROPS: Final = slice(32, 36)
+"""The counter of what a socket's queue could not take, in what ``SO_MEMINFO`` gives."""
 
 
 class Edge(Protocol):
@@ -117,15 +122,25 @@ class CellProxy:
         """Whose call is under way; ``None``: nobody's, and nothing is admitted."""
         self._turn = threading.Lock()
         self._changed = threading.Condition()
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._cancel = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wake, self._cancel = _two_events()
         self._open = 0
         self._is_closed = False
+        self._is_unread = False
         self._broken: RecordError | None = None
         self._meter = Meter(network.limits)
         self._thread: threading.Thread | None = None
         if resident is not None:
             self._start()
+
+    @property
+    def is_spent(self) -> bool:
+        """Say whether what an ended call asked may still come, as if the next one asked it.
+
+        The kernel of the cell goes on for its dead processes: of a connection that the queue
+        could not take it sends the request again, seconds later. No further call may be made
+        in such a cell.
+        """
+        return self._is_unread or _turned_away(self._listener) > 0
 
     @contextmanager
     def during(self, tool: str, call_id: str = "") -> Iterator[None]:
@@ -245,6 +260,8 @@ class CellProxy:
             except BlockingIOError:
                 return None
             except OSError:
+                # What waits is taken later, perhaps when its call has ended.
+                self._is_unread = True
                 time.sleep(_SHORTAGE_S)
                 return None
 
@@ -295,3 +312,26 @@ class CellProxy:
         if is_last:
             self._network.tell("too many refused connections: the cell's port is shut for a while")
         edge.refuse(client, status, reason, self._cancel)
+
+
+def _turned_away(listener: socket.socket) -> int:
+    """Count the connections for which the queue of a listening socket had no room.
+
+    Source:
+        sock_diag(7), ``SK_MEMINFO_DROPS``.
+    """
+    try:
+        counts = listener.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _DROPS.stop)
+    except OSError:
+        # A kernel that does not say, or a port that is closed.
+        return 0
+    return int.from_bytes(counts[_DROPS], sys.byteorder)
+
+
+def _two_events() -> tuple[int, int]:
+    first = os.eventfd(0, _EVENT)
+    try:
+        return first, os.eventfd(0, _EVENT)
+    except OSError:
+        os.close(first)
+        raise

@@ -273,7 +273,7 @@ class PlanCell:
             if self._program is not None:
                 # A program's tools live and die with it; a second cell would be another plan.
                 return self._program.tools
-            if self._cell is not None and not self._cell.alive:
+            if self._cell is not None and not self._is_good(self._cell):
                 self._cell.close()
                 self._cell = None
                 if self._proxy is not None:
@@ -284,3 +284,6 @@ class PlanCell:
                 if self._is_ended:
                     self._cell.kill()
             return self._cell
+
+    def _is_good(self, cell: Cell) -> bool:
+        return cell.alive and (self._proxy is None or not self._proxy.is_spent)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from cleveragents.boundary.server_cell import ServerOrder
 from cleveragents.boundary.server_runtime import find_runtime
 from cleveragents.policy.argument import CREDENTIAL_TEMPLATE
+from cleveragents.record.redaction import Redactor
 from cleveragents.tools.mcp_failure import ServerFailedError
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class ServerProcess:
         self._spec_of = spec_of
         self._environ = environ
         self._values = values
+        own = {name: values[name] for name in definition.credentials if name in values}
+        self._redactor = Redactor(own)
         self._root = root
         self._private = private
         self._serve = serve
@@ -152,6 +155,10 @@ class ServerProcess:
         # One that has ended is given the time for its last words to arrive.
         cell.wait_exit(timeout_s=_LOG_S)
         return cell.log
+
+    def redacted(self, answer: dict[str, object]) -> dict[str, object]:
+        """Take the values that it was given out of an answer, before anything of it is cut."""
+        return self._redactor.value(answer)
 
     def hidden(self, text: str) -> str:
         """Replace the values that it was given by their names."""

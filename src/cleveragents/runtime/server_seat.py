@@ -124,6 +124,7 @@ class ServerSeat:
             line = self._checked(spec)
             answer = line.call(tool.original, self._sent(spec, arguments), timeout_s=limit_s)
             self._failures = 0
+            answer = self._process.redacted(answer)
             return whole_value_of(answer) if self._ground.is_whole else value_of(answer)
         except ServerFailedError as error:
             reason = self._reason(error)
@@ -137,6 +138,11 @@ class ServerSeat:
             self._failures += 1
             self.end(error.message)
             raise ToolFailedError(tool_name=spec.name, reason=error.message) from error
+        except OSError as error:
+            # Out of descriptors or processes, which may pass.
+            self.end("it cannot be started")
+            reason = f"the MCP server {self.definition.name!r} cannot be started: {error.strerror}"
+            raise ToolFailedError(tool_name=spec.name, reason=reason) from error
         finally:
             self._room.release()
 
