@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from cleveragents.assembly import plan_command
+from cleveragents.assembly import conflict_command
 from cleveragents.errors import ConfigurationError
 from cleveragents.policy.grant import grant_from_mapping
 from tests.subplans.scene import child_of, data, group, scene, subplan, write
@@ -151,7 +151,7 @@ def same_line(context: Context, path: str) -> None:
 
 @when('the conflict in "{path}" is settled with "{side}" and the plan resumed')
 def settled(context: Context, path: str, side: str) -> None:
-    plan_command.resolve(context.plan_id, path, side)
+    conflict_command.resolve(context.plan_id, path, side)
     context.answer = context.scene.resume(context.plan_id)
     assert context.answer.exit_code == 0, context.answer.messages
 

@@ -23,6 +23,11 @@ BREACHES: dict[str, tuple[str, str, str]] = {
     "acyclic": ("boundary/frame.py", "import cleveragents.boundary.channel", "frame"),
     "pure-policy": ("policy/grant.py", "import time", "cleveragents.policy.grant"),
     "one-gate": ("plans/executor.py", "import cleveragents.policy.gate", "plans.executor"),
+    "one-hand": (
+        "plans/executor.py",
+        "import cleveragents.runtime.call_effect",
+        "plans.executor",
+    ),
     "bodies-in-the-cell": (
         "runtime/tool_registry.py",
         "import cleveragents.tools.body.file",

@@ -39,8 +39,8 @@ def test_only_the_door_decides() -> None:
 
 def test_only_the_door_uses_the_hands() -> None:
     for method in ("call", "prepare", "commit"):
-        assert _callers_of_method("hands", method) <= {"runtime/tool_runtime.py"}
+        assert _callers_of_method("hands", method) <= {"runtime/call_effect.py"}
 
 
 def test_only_the_door_uses_the_broker() -> None:
-    assert _callers_of_method("broker", "perform") == {"runtime/tool_runtime.py"}
+    assert _callers_of_method("broker", "perform") == {"runtime/call_effect.py"}

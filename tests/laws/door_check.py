@@ -204,9 +204,9 @@ CHECKS: Final = (
     Mutation(
         law="4 written before done",
         name="a checkpoint is taken before a command",
-        module="runtime/tool_runtime.py",
-        function="ToolRuntime._effect",
-        statement="if _may_change",
+        module="runtime/call_effect.py",
+        function="CallEffect.perform",
+        statement="if asked.spec.place == 'cell' and asked.may_change",
         tests=_TESTS,
     ),
     Mutation(
@@ -253,9 +253,9 @@ CHECKS: Final = (
     Mutation(
         law="7 fail closed",
         name="a tool under approvals waits for a person",
-        module="runtime/tool_runtime.py",
-        function="ToolRuntime._approve",
-        statement="return self._ask_person",
+        module="runtime/consent.py",
+        function="Consent.listed",
+        statement="return self.require",
         replacement="return 'nobody'",
         tests=_TESTS,
     ),

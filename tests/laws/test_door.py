@@ -91,7 +91,7 @@ def test_the_decision_is_on_disk_before_a_request_is_sent(tmp_path: Path) -> Non
             seen.append(world.kinds())
             return {"status": 200}
 
-    world.door._broker = Watching()
+    world.door._effect._broker = Watching()
     world.call("fetch_url", url="https://example.com/")
     assert seen == [["decision"]]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cleveragents.assembly import plan_command
+from cleveragents.assembly import plan_command, plan_look
 from cleveragents.assembly.allowance import Typed
 from cleveragents.assembly.house import open_house
 from cleveragents.boundary import orphan
@@ -114,7 +114,7 @@ class Scene:
         return plan_command.apply(str(plan_id), yes=yes, partial=partial, interaction=Nobody())
 
     def status(self, plan_id: object) -> Mapping[str, Any]:
-        tree = plan_command.tree(str(plan_id)).data
+        tree = plan_look.tree(str(plan_id)).data
         assert tree is not None
         return tree
 

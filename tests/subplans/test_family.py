@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cleveragents.assembly import plan_command
+from cleveragents.assembly import conflict_command, plan_command
 from cleveragents.errors import ConfigurationError, IsolationUnavailableError
 from cleveragents.plans.nursery import Nursery
 from features.doubles.in_memory_house import Disk, host
@@ -330,13 +330,15 @@ def test_a_conflict_two_levels_down_is_listed_and_settled_at_the_root(stage: Sce
     assert answer.exit_code == 5
     plan_id = data(answer)["plan_id"]
     assert [one["path"] for one in stage.status(plan_id)["conflicts"]] == ["a.txt"]
-    assert [one["path"] for one in data(plan_command.conflicts(plan_id))["conflicts"]] == ["a.txt"]
-    assert data(plan_command.resolve(plan_id, "a.txt", "theirs"))["conflicts"] == []
+    assert [one["path"] for one in data(conflict_command.conflicts(plan_id))["conflicts"]] == [
+        "a.txt"
+    ]
+    assert data(conflict_command.resolve(plan_id, "a.txt", "theirs"))["conflicts"] == []
     assert stage.status(plan_id)["conflicts"] == []
     assert stage.resume(plan_id).exit_code == 0
     assert stage.made(plan_id) == {"a.txt": b"2\n"}
     with pytest.raises(ConfigurationError, match="no conflict is open"):
-        plan_command.resolve(plan_id, "a.txt", "ours")
+        conflict_command.resolve(plan_id, "a.txt", "ours")
 
 
 def test_a_program_that_works_on_while_its_child_does_can_conflict_with_it(stage: Scene) -> None:
@@ -359,7 +361,7 @@ def test_a_program_that_works_on_while_its_child_does_can_conflict_with_it(stage
     answer = stage.run(child)
     assert answer.exit_code == 5, answer.messages
     plan_id = data(answer)["plan_id"]
-    assert data(plan_command.resolve(plan_id, "a.txt", "theirs"))["conflicts"] == []
+    assert data(conflict_command.resolve(plan_id, "a.txt", "theirs"))["conflicts"] == []
     # It starts again, and its child is not run again: this time it is the program that is late.
     assert stage.resume(plan_id).exit_code == 0
     assert stage.made(plan_id)["a.txt"] == b"program\n"

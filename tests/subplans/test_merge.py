@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cleveragents.assembly import plan_command
+from cleveragents.assembly import conflict_command
 from cleveragents.errors import ConfigurationError
 from tests.subplans.scene import child_of, data, group, subplan, write
 
@@ -51,7 +51,7 @@ def test_the_same_line_waits_is_settled_goes_on_and_is_applied(stage: Scene, tak
     answer = conflicted(stage)
     plan_id = data(answer)["plan_id"]
     assert (data(answer)["state"], data(answer)["outcome"]) == ("waiting", "conflicted")
-    listed: Any = plan_command.conflicts(plan_id).data
+    listed: Any = conflict_command.conflicts(plan_id).data
     assert [(one["path"], one["kind"]) for one in listed["conflicts"]] == [("a.txt", "content")]
     assert data(answer)["conflicts"] == listed["conflicts"]
     with pytest.raises(ConfigurationError):
@@ -65,10 +65,10 @@ def test_the_same_line_waits_is_settled_goes_on_and_is_applied(stage: Scene, tak
         "file": "mine\n",
     }[take]
     with pytest.raises(ConfigurationError, match=r"open conflicts: a\.txt"):
-        plan_command.resolve(plan_id, "b.txt", "ours")
+        conflict_command.resolve(plan_id, "b.txt", "ours")
     with pytest.raises(ConfigurationError, match="nor a file"):
-        plan_command.resolve(plan_id, "a.txt", "their")
-    settled = plan_command.resolve(
+        conflict_command.resolve(plan_id, "a.txt", "their")
+    settled = conflict_command.resolve(
         plan_id, "a.txt", str(stage.root / "mine.txt") if take == "file" else take
     )
     assert data(settled)["conflicts"] == []
@@ -100,7 +100,7 @@ def test_steps_after_a_conflict_and_later_members_wait(stage: Scene) -> None:
     three = child_of(answer, "three")
     assert (three["state"], three["outcome"]) == ("complete", None)
     assert any("kept" in note.body for note in stage.entries(three["plan_id"], "note"))
-    plan_command.resolve(plan_id, "a.txt", "theirs")
+    conflict_command.resolve(plan_id, "a.txt", "theirs")
     resumed = stage.resume(plan_id)
     assert resumed.exit_code == 0
     made = stage.made(plan_id)
@@ -207,7 +207,7 @@ def test_every_kind_of_conflict_waits_and_can_be_settled(stage: Scene, kind: str
     assert all(one["message"] and one["kind"] for one in open_ones)
     while open_ones:
         open_ones = list(
-            data(plan_command.resolve(plan_id, open_ones[0]["path"], "theirs"))["conflicts"]
+            data(conflict_command.resolve(plan_id, open_ones[0]["path"], "theirs"))["conflicts"]
         )
     resumed = stage.resume(plan_id)
     assert resumed.exit_code == 0, resumed.messages

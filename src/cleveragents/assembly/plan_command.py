@@ -1,16 +1,16 @@
-"""What the commands of `agents plan` do: one function each, an answer each."""
+"""What the commands of `agents plan` do that change something: a function each, an answer each."""
 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cleveragents.assembly.allowance import Typed, amended, joined
 from cleveragents.assembly.clock import new_id, timestamp
-from cleveragents.assembly.house import open_house, person
+from cleveragents.assembly.house import person
+from cleveragents.assembly.opened_house import opened_house, opened_means
 from cleveragents.assembly.order import check_workspace, founded, make_charter
 from cleveragents.boundary.leave_out import LeaveOutRules
 from cleveragents.config.plan_file import load_plan, parse_plan
@@ -25,28 +25,21 @@ from cleveragents.errors import (
 )
 from cleveragents.plans.charter import read_charter
 from cleveragents.plans.lifecycle import PlanLifecycleService
-from cleveragents.plans.served_plan import check_has_changes
 from cleveragents.record import plan_row
 from cleveragents.record.approval import ApprovalBook
-from cleveragents.record.call_view import explain_plan
-from cleveragents.record.decision_tree_view import nest
 from cleveragents.record.owner import is_owned
 from cleveragents.record.plan_table import PlanTable
-from cleveragents.record.status_view import plan_list, plan_status
+from cleveragents.record.status_view import plan_status
 from cleveragents.terms.answer import Answer, Message
 from cleveragents.terms.cost import NO_LIMITS
 from cleveragents.terms.interaction import Nobody
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cleveragents.assembly.house import House
     from cleveragents.config.plan_file import LoadedPlan
-    from cleveragents.plans.charter import Charter
     from cleveragents.plans.means import Means
     from cleveragents.plans.plan_state import Ending
     from cleveragents.terms.interaction import Interaction
-    from cleveragents.terms.plan import State
 
 MAX_NAME = 40
 """Characters of a name that is made of a goal."""
@@ -116,11 +109,11 @@ def named_after(goal: str) -> str:
 
 def run_loaded(loaded: LoadedPlan, request: RunRequest, interaction: Interaction) -> Answer:
     """Run a plan that was read already; `run`, and the public ``run_plan``."""
-    with _house(request.isolation or "") as house:
+    with opened_house(request.isolation or "") as house:
         workspace = check_workspace(request.workspace, house.home)
         charter = make_charter(house, loaded, request, plan_id=new_id(), workspace=workspace)
         house.require_isolation()
-        with _means(house, interaction, charter) as means:
+        with opened_means(house, interaction, charter) as means:
             charter = joined(house, means, charter, is_default=request.session is None)
             house.apply_desk(means).check_whole(workspace)
             snapshot = means.trees.snapshot(workspace, LeaveOutRules(shown=charter.conduct.shown))
@@ -143,10 +136,10 @@ def resume(plan_id: str, *, limits: Typed, apply: bool, interaction: Interaction
         interaction: Who answers questions.
     """
     limits.over(NO_LIMITS)  # What was mistyped is told before anything is opened.
-    with _house(_isolation_of(plan_id)) as house:
+    with opened_house(_isolation_of(plan_id)) as house:
         house.require_isolation()
         charter = read_charter(house.log(), plan_id)
-        with _means(house, interaction, charter) as means:
+        with opened_means(house, interaction, charter) as means:
             ending = PlanLifecycleService(means).resume_root(
                 plan_id, amended=lambda one: amended(house, means, one, limits, os.environ)
             )
@@ -155,7 +148,7 @@ def resume(plan_id: str, *, limits: Typed, apply: bool, interaction: Interaction
 
 def apply(plan_id: str, *, yes: bool, partial: bool, interaction: Interaction) -> Answer:
     """Bring a finished plan's changes into the user's directory."""
-    with _house() as house, _means(house, interaction) as means:
+    with opened_house() as house, opened_means(house, interaction) as means:
         try:
             state = house.apply_desk(means).apply(plan_id, is_confirmed=yes, is_partial=partial)
         except (ApprovalPendingError, MergeConflictError, PlanCancelledError) as error:
@@ -166,20 +159,20 @@ def apply(plan_id: str, *, yes: bool, partial: bool, interaction: Interaction) -
 
 def cancel(plan_id: str) -> Answer:
     """Stop a plan: its owner obeys within a second; without an owner it ends here."""
-    with _house() as house:
+    with opened_house() as house:
         root_id = plan_row.get(house.store(), plan_id).root_id
         if not PlanTable(house.store(), house.log()).request_cancel(root_id):
             text = f"plan {root_id} was over already"
             return _status(house, plan_id, 0, (Message("info", text),))
         if not is_owned(house.store(), house.home / "locks", root_id):
-            with _means(house, Nobody()) as means:
+            with opened_means(house, Nobody()) as means:
                 PlanLifecycleService(means).cancel_unowned(root_id)
         return _status(house, plan_id, 0, (Message("info", f"plan {root_id} is cancelled"),))
 
 
 def approve(plan_id: str, call_id: str, *, deny: bool, reason: str, who: str = "") -> Answer:
     """Answer a call that waits; `resume` goes on."""
-    with _house() as house:
+    with opened_house() as house:
         row = plan_row.get(house.store(), plan_id)
         book = ApprovalBook(house.log())
         question = book.question(plan_id, call_id)
@@ -200,129 +193,9 @@ def approve(plan_id: str, call_id: str, *, deny: bool, reason: str, who: str = "
         return _status(house, plan_id, 0, (Message("info", text),))
 
 
-def diff(plan_id: str) -> Answer:
-    """Show what a plan changed against its base."""
-    with _house() as house, _means(house, Nobody()) as means:
-        check_has_changes(plan_row.get(house.store(), plan_id))
-        proposal = means.proposals.read(plan_id)
-        if proposal is None:
-            raise ConfigurationError(
-                problem=f"plan {plan_id} has no collected changes yet",
-                hint=f"agents plan status {plan_id}",
-            )
-        data: dict[str, Any] = {
-            "plan_id": plan_id,
-            "diff": means.git.patch(proposal.base_tree, proposal.tree),
-            "changes": [{"path": c.path, "kind": c.kind} for c in proposal.changes],
-            "refused": [{"path": r.path, "reason": r.reason} for r in proposal.refused],
-            "held": list(proposal.held),
-            "ignored": proposal.ignored,
-        }
-        return Answer(data=data)
-
-
-def explain(plan_id: str, decision: str | None) -> Answer:
-    """Say what a plan decided, and for every call which rule of which profile did."""
-    with _house() as house:
-        return Answer(data=explain_plan(house.store(), plan_id, decision or ""))
-
-
-def list_plans(state: State | None) -> Answer:
-    """List the plans of this home."""
-    with _house() as house:
-        return Answer(data=plan_list(house.store(), state=state))
-
-
-def conflicts(plan_id: str) -> Answer:
-    """List what waits to be settled."""
-    with _house() as house, _means(house, Nobody()) as means:
-        found = _open_conflicts(means, plan_id)
-        # What an apply met in the user's directory is no merge's: it is kept with the plan.
-        kept = plan_row.get(house.store(), plan_id).detail.get("conflicts", [])
-        found += [one for one in kept if one.get("kind") == "apply"]
-        return Answer(data={"plan_id": plan_id, "conflicts": found})
-
-
-def resolve(plan_id: str, path: str, take: str) -> Answer:
-    """Settle one conflicted path; the last one makes the plan resumable."""
-    with _house() as house, _means(house, Nobody()) as means:
-        charter = read_charter(means.log, _conflicted(means, plan_id, path))
-        with means.owned(charter.root_id):
-            means.conflicts.resolve(charter, path, take=take, who=person(os.environ))
-            left = _open_conflicts(means, plan_id)
-            for one in plan_row.of_root(means.store, charter.root_id):
-                if one.detail.get("conflicts"):
-                    detail = {**one.detail, "conflicts": _open_conflicts(means, one.plan_id)}
-                    means.rows.update(one.plan_id, detail=detail)
-        after = f"agents plan resume {charter.root_id}" if not left else "agents plan conflicts"
-        text = f"{path}: took {take}; {len(left)} left, next: {after}"
-        return Answer(
-            data={"plan_id": plan_id, "conflicts": left}, messages=(Message("info", text),)
-        )
-
-
-def tree(plan_id: str) -> Answer:
-    """Draw a plan with its decisions, calls, subplans, violations and costs."""
-    with _house() as house:
-        rows = plan_row.family(house.store(), plan_id)
-        locks = house.home / "locks"
-        data = {
-            row.plan_id: plan_status(house.store(), row.plan_id, locks_dir=locks) for row in rows
-        }
-        for row in rows:
-            explained = explain_plan(house.store(), row.plan_id)
-            data[row.plan_id] |= {
-                "decisions": nest(explained["decisions"]),
-                "calls": explained["calls"],
-            }
-        children: dict[str, list[object]] = {}
-        for row in sorted(rows, key=lambda row: -row.depth):
-            data[row.plan_id]["subplans"] = children.get(row.plan_id, [])
-            if row.parent_plan_id is not None:
-                children.setdefault(row.parent_plan_id, []).append(data[row.plan_id])
-        return Answer(data=data[plan_id])
-
-
-def _open_conflicts(means: Means, plan_id: str) -> list[dict[str, object]]:
-    """The open conflicts of a plan and of those below it."""
-    family = plan_row.family(means.store, plan_id)
-    return [one for row in family for one in means.conflicts.listing(row.plan_id)]
-
-
-def _conflicted(means: Means, plan_id: str, path: str) -> str:
-    """Which plan of a family has an open conflict in a path; the asked one when none has."""
-    for row in plan_row.family(means.store, plan_id):
-        if any(one["path"] == path for one in means.conflicts.listing(row.plan_id)):
-            return row.plan_id
-    return plan_id
-
-
-# -- shared -----------------------------------------------------------------------
-
-
-@contextmanager
-def _house(isolation: str = "") -> Iterator[House]:
-    house = open_house(os.environ, isolation=isolation)
-    try:
-        yield house
-    finally:
-        house.close()
-
-
-@contextmanager
-def _means(
-    house: House, interaction: Interaction, charter: Charter | None = None
-) -> Iterator[Means]:
-    means = house.means(interaction, charter.credentials if charter else None)
-    try:
-        yield means
-    finally:
-        means.watch.close()
-
-
 def _isolation_of(plan_id: str) -> str:
     """A plan that was started without the wall is resumed without; no other ever is."""
-    with _house() as house:
+    with opened_house() as house:
         tier = plan_row.get(house.store(), plan_id).isolation_tier
         return tier if tier == "off-unsafe" else ""
 

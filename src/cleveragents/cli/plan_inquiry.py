@@ -41,9 +41,9 @@ plan_argument = click.argument("plan_id", metavar="PLAN", shell_complete=complet
 )
 def list_(*, state: State | None) -> Answer:
     """List the plans, newest first."""
-    from cleveragents.assembly import plan_command
+    from cleveragents.assembly import plan_look
 
-    return plan_command.list_plans(state)
+    return plan_look.list_plans(state)
 
 
 @click.command(
@@ -53,9 +53,9 @@ def list_(*, state: State | None) -> Answer:
 @pass_invocation
 def tree(invocation: Invocation, *, plan_id: str) -> Answer:
     """Draw a plan: its decisions, their calls and subplans, refusals and costs."""
-    from cleveragents.assembly import plan_command
+    from cleveragents.assembly import plan_look
 
-    return plan_command.tree(find_plan(invocation.environ, plan_id))
+    return plan_look.tree(find_plan(invocation.environ, plan_id))
 
 
 @click.command(
@@ -74,9 +74,9 @@ def diff(invocation: Invocation, *, plan_id: str) -> Answer:
 
     Control characters are spelt out for people; --format json has the exact text.
     """
-    from cleveragents.assembly import plan_command
+    from cleveragents.assembly import plan_look
 
-    return plan_command.diff(find_plan(invocation.environ, plan_id))
+    return plan_look.diff(find_plan(invocation.environ, plan_id))
 
 
 @click.command(
@@ -98,9 +98,9 @@ def explain(invocation: Invocation, *, plan_id: str, decision: str | None) -> An
     DECISION is the id of a decision (d2) or of a call, as they are shown; then
     only that one with what belongs to it.
     """
-    from cleveragents.assembly import plan_command
+    from cleveragents.assembly import plan_look
 
-    return plan_command.explain(find_plan(invocation.environ, plan_id), decision)
+    return plan_look.explain(find_plan(invocation.environ, plan_id), decision)
 
 
 @click.command(
@@ -113,9 +113,9 @@ def explain(invocation: Invocation, *, plan_id: str, decision: str | None) -> An
 @pass_invocation
 def conflicts(invocation: Invocation, *, plan_id: str) -> Answer:
     """List the paths that both sides changed."""
-    from cleveragents.assembly import plan_command
+    from cleveragents.assembly import conflict_command
 
-    return plan_command.conflicts(find_plan(invocation.environ, plan_id))
+    return conflict_command.conflicts(find_plan(invocation.environ, plan_id))
 
 
 @click.command(
@@ -138,6 +138,6 @@ def conflicts(invocation: Invocation, *, plan_id: str) -> Answer:
 @pass_invocation
 def resolve(invocation: Invocation, *, plan_id: str, path: str, take: str) -> Answer:
     """Settle the conflict at PATH. After the last one 'agents plan resume' goes on."""
-    from cleveragents.assembly import plan_command
+    from cleveragents.assembly import conflict_command
 
-    return plan_command.resolve(find_plan(invocation.environ, plan_id), path, take)
+    return conflict_command.resolve(find_plan(invocation.environ, plan_id), path, take)

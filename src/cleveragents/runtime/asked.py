@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cleveragents.terms.tool import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -10,8 +12,13 @@ if TYPE_CHECKING:
     from cleveragents.runtime.call_context import CallContext
     from cleveragents.terms.call import ToolCall
     from cleveragents.terms.cost import Amount
+    from cleveragents.terms.decision import Allowed
     from cleveragents.terms.resource import Resource
     from cleveragents.terms.tool import ToolSpec
+
+
+CHANGES: Final = frozenset({Effect.WRITE, Effect.DELETE, Effect.EXECUTE})
+"""Effects after which a workspace, or a live directory, may differ."""
 
 
 class Asked(NamedTuple):
@@ -37,3 +44,7 @@ class Asked(NamedTuple):
     def reservation(self) -> str:
         """Identity of what is held for this call."""
         return f"{self.context.plan_id}/{self.call.call_id}"
+
+    def may_change(self, decision: Allowed) -> bool:
+        """Say whether files may differ after it, under the effects that it was let in with."""
+        return bool((self.spec.effects - decision.imposed) & CHANGES)

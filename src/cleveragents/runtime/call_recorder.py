@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cleveragents.record.entry import Entry
 from cleveragents.runtime.connection import CONNECT
-from cleveragents.terms.tool import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,10 +19,6 @@ if TYPE_CHECKING:
     from cleveragents.runtime.call_context import CallContext
     from cleveragents.runtime.cost_tracker import Bill, CostTracker, ModelUse
     from cleveragents.terms.decision import Allowed, Refusal
-
-
-CHANGES: Final = frozenset({Effect.WRITE, Effect.DELETE, Effect.EXECUTE})
-"""Effects by which a live directory, which lies outside of any workspace, may differ."""
 
 
 class CallRecorder:
@@ -79,8 +74,8 @@ class CallRecorder:
             },
         )
         # What reaches outside the workspace must not be forgotten by a power cut.
-        changes = bool((asked.spec.effects - decision.imposed) & CHANGES)
-        is_outside = asked.spec.place == "host" or (asked.context.is_live and changes)
+        is_live = asked.context.is_live and asked.may_change(decision)
+        is_outside = asked.spec.place == "host" or is_live
         durable = is_outside or asked.spec is CONNECT
         held = False
         if asked.context.accounts:

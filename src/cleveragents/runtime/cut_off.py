@@ -5,12 +5,63 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from cleveragents.errors import RecordError
+from cleveragents.terms.tool import Effect
 
 if TYPE_CHECKING:
     from cleveragents.runtime.asked import Asked
+    from cleveragents.runtime.call_ending import CallEnding
+    from cleveragents.runtime.call_recorder import CallRecorder
+    from cleveragents.runtime.consent import Consent
     from cleveragents.runtime.journal import Trace
+    from cleveragents.terms.call import CallResult
+    from cleveragents.terms.decision import Allowed
 
 Fate = Literal["happened", "again", "unknown"]
+
+
+class CutOff:
+    """Takes up calls that were started and never ended.
+
+    Args:
+        recorder: Holds for one that turns out to have happened.
+        ending: Records its outcome.
+        consent: Asks a person about one of which nobody can know.
+    """
+
+    def __init__(self, recorder: CallRecorder, ending: CallEnding, consent: Consent) -> None:
+        self._recorder = recorder
+        self._ending = ending
+        self._consent = consent
+
+    def take_up(self, asked: Asked, decision: Allowed, trace: Trace) -> CallResult | None:
+        """Settle one.
+
+        Returns:
+            Its result when it turns out to have happened; ``None`` when it may
+            be run (again).
+
+        Raises:
+            ApprovalPendingError: It may have reached the outside: a person decides.
+            ToolAccessDeniedError: The person refuses.
+            RecordError: Its files are neither as before nor as after.
+        """
+        match fate_of(
+            asked,
+            trace,
+            may_change=asked.may_change(decision),
+            may_connect=Effect.NETWORK in asked.spec.effects - decision.imposed,
+        ):
+            case "happened":
+                # It is counted, whatever became of what was held for it.
+                held = self._recorder.hold(asked)
+                return self._ending.done(asked, {"recovered": True}, milliseconds=0, held=held)
+            case "unknown":
+                self._consent.require(
+                    asked, "it was started and never ended; it may have happened already"
+                )
+                if asked.spec.place == "cell":
+                    asked.context.hands.restore(asked.call.call_id)
+        return None
 
 
 def fate_of(asked: Asked, trace: Trace, *, may_change: bool, may_connect: bool = False) -> Fate:

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from cleveragents.errors import ModelFailedError
+from cleveragents.runtime.asked import Asked
+from cleveragents.terms.call import ToolCall
 from cleveragents.terms.model import ModelReply, ModelUsage, ToolAsk
 from cleveragents.terms.tool import Effect, ToolSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from cleveragents.record.redaction import Redactor
+    from cleveragents.runtime.call_context import CallContext
     from cleveragents.runtime.journal import Trace
     from cleveragents.terms.model import Finish, ModelEndpoint, ModelRequest
+    from cleveragents.terms.resource import Resource
 
 MODEL_REQUEST: Final = ToolSpec(
     name="model_request",
@@ -57,6 +62,32 @@ class ModelAsk:
             "messages": [dict(one) for one in self.new],
             "max_output_tokens": self.request.max_output_tokens,
         }
+
+
+def asked_model(
+    ask: ModelAsk, context: CallContext, resources: tuple[Resource, ...], redactor: Redactor
+) -> Asked:
+    """Give a request the form of a call.
+
+    Args:
+        ask: What the actor asks.
+        context: What the host holds for its plan.
+        resources: The host, and the credential that it is sent with.
+        redactor: Replaces credential values. What is new in it was redacted
+            when it came in, but for the goal's own words.
+    """
+    arguments = ask.arguments
+    return Asked(
+        call=ToolCall(
+            step=ask.step, tool=MODEL_REQUEST.name, arguments=arguments, attempt=ask.attempt
+        ),
+        context=context,
+        spec=MODEL_REQUEST,
+        arguments=arguments,
+        resources=resources,
+        shown=redactor.value(arguments),
+        digests={"arguments_digest": ask.digest, "tool_digest": MODEL_REQUEST.name},
+    )
 
 
 def reply_to_mapping(reply: ModelReply) -> dict[str, object]:

@@ -22,16 +22,18 @@ from cleveragents.errors import (
 )
 from cleveragents.policy import gate
 from cleveragents.runtime.asked import Asked
+from cleveragents.runtime.call_effect import CallEffect
 from cleveragents.runtime.call_ending import CallEnding
 from cleveragents.runtime.connection import asked_connection, outcome_of
-from cleveragents.runtime.cut_off import fate_of
-from cleveragents.runtime.model_ask import MODEL_REQUEST, recorded_reply
+from cleveragents.runtime.consent import Consent
+from cleveragents.runtime.cut_off import CutOff
+from cleveragents.runtime.model_ask import asked_model, recorded_reply
+from cleveragents.runtime.program_start import PROGRAM, asked_program
 from cleveragents.runtime.refusal import recorded_answer
-from cleveragents.terms.call import ToolCall
 from cleveragents.terms.decision import Allowed, Denied
 from cleveragents.terms.digest import digest_value
 from cleveragents.terms.resource import parse_resource
-from cleveragents.terms.tool import Effect, ToolSpec
+from cleveragents.terms.tool import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,33 +43,20 @@ if TYPE_CHECKING:
     from cleveragents.runtime.approval import ApprovalDesk
     from cleveragents.runtime.call_context import Broker, CallContext
     from cleveragents.runtime.call_recorder import CallRecorder
-    from cleveragents.runtime.journal import Trace
     from cleveragents.runtime.model_ask import ModelAsk
     from cleveragents.runtime.model_desk import ModelDesk
     from cleveragents.runtime.refusal_desk import RefusalDesk
-    from cleveragents.terms.call import CallResult
+    from cleveragents.terms.call import CallResult, ToolCall
     from cleveragents.terms.connection import Connection, Traffic
     from cleveragents.terms.decision import Decision
     from cleveragents.terms.model import ModelReply
 
-CHANGES: Final = frozenset({Effect.WRITE, Effect.DELETE, Effect.EXECUTE})
-"""Effects after which the workspace may differ."""
 RUN_COMMAND: Final = "run_command"
-PROGRAM: Final = ToolSpec(
-    name="program",
-    description="The start of a program actor.",
-    parameters={"type": "object"},
-    effects=frozenset({Effect.EXECUTE}),
-    place="door",
-)
-"""Not in any registry: a plan's definition asks for it, never a call."""
 Program = TypeVar("Program")
 Value = TypeVar("Value")
 MAX_RESOURCE: Final = 256
 """Characters of an unreadable resource name that are kept."""
 INTERRUPTED: Final = "the host ended before the answer came; it may have been billed"
-GRACE_S: Final = 5.0
-"""What the host waits beyond a call's own time limit before it ends the cell."""
 
 
 class ToolRuntime:
@@ -99,12 +88,12 @@ class ToolRuntime:
         self._recorder = recorder
         self._refusals = refusals
         self._ending = CallEnding(recorder, refusals, redactor)
-        self._desk = desk
-        self._broker = broker
+        self._consent = Consent(desk, refusals)
+        self._cut_off = CutOff(recorder, self._ending, self._consent)
+        self._effect = CallEffect(broker, call_timeout_s=call_timeout_s)
         self._models = models
         self._redactor = redactor
         self._now_ms = now_ms
-        self._call_timeout_s = call_timeout_s
 
     def call(self, call: ToolCall, context: CallContext) -> CallResult:
         """Take one call through the door.
@@ -135,10 +124,10 @@ class ToolRuntime:
         if isinstance(decision, Denied):
             self._refuse(asked, decision)
         if trace.is_unfinished:
-            found = self._take_up(asked, decision, trace)
+            found = self._cut_off.take_up(asked, decision, trace)
             if found is not None:
                 return found
-        approver = self._approve(asked, trace)
+        approver = self._consent.listed(asked, trace)
         return self._perform(asked, decision, approver)
 
     def ask_model(self, ask: ModelAsk, context: CallContext) -> ModelReply:
@@ -159,7 +148,8 @@ class ToolRuntime:
             ModelFailedError: There is no answer; nothing else happened.
             RecordError: The record cannot say what happened; the plan stops.
         """
-        asked = self._asked_model(ask, context)
+        resources = self._models.resources(ask.endpoint)
+        asked = asked_model(ask, context, resources, self._redactor)
         trace = context.journal.find(asked.call.call_id, tool=asked.spec.name, **asked.digests)
         if trace.violation is not None:
             recorded_answer(asked, trace)
@@ -196,21 +186,6 @@ class ToolRuntime:
             milliseconds=self._now_ms() - started,
             held=held,
             used=self._models.used(ask, reply.usage, worst),
-        )
-
-    def _asked_model(self, ask: ModelAsk, context: CallContext) -> Asked:
-        arguments = ask.arguments
-        return Asked(
-            call=ToolCall(
-                step=ask.step, tool=MODEL_REQUEST.name, arguments=arguments, attempt=ask.attempt
-            ),
-            context=context,
-            spec=MODEL_REQUEST,
-            arguments=arguments,
-            resources=self._models.resources(ask.endpoint),
-            # What is new in it was redacted when it came in, but for the goal's own words.
-            shown=self._redactor.value(arguments),
-            digests={"arguments_digest": ask.digest, "tool_digest": MODEL_REQUEST.name},
         )
 
     def open(self, name: str, call_id: str, context: CallContext) -> Mapping[str, object]:
@@ -257,25 +232,18 @@ class ToolRuntime:
             SecurityBoundaryViolation: The same, in a subplan.
             ApprovalPendingError: ``run_command`` is listed under approvals, and nobody is there.
         """
-        arguments: dict[str, object] = {"command": list(command)}
-        asked = Asked(
-            call=ToolCall(step=PROGRAM.name, tool=PROGRAM.name, arguments=arguments),
-            context=context,
-            spec=PROGRAM,
-            arguments=arguments,
-            resources=(),
-            shown=self._redactor.value(arguments),
-            digests={"arguments_digest": digest_value(arguments), "tool_digest": "program"},
-        )
+        asked = asked_program(command, context, self._redactor)
         if Effect.EXECUTE not in effects:
             self._refusals.program(asked)
         trace = context.journal.find(PROGRAM.name, tool=PROGRAM.name, **asked.digests)
         approver = ""
         # One that was cut off starts again in its own workspace; it was admitted then.
         if RUN_COMMAND in context.approvals and trace.decision is None:
-            approver = self._ask_person(asked, "a program runs commands, which wait for a person")
+            approver = self._consent.require(
+                asked, "a program runs commands, which wait for a person"
+            )
         if trace.decision is not None and context.journal.has_connected(since=trace.position):
-            approver = self._ask_person(
+            approver = self._consent.require(
                 asked, "it had reached hosts by itself and was cut off; it may do so again"
             )
         extra = {"approved_by": approver} if approver else {}
@@ -398,67 +366,13 @@ class ToolRuntime:
             self._ending.failed(asked, first.reason, milliseconds=0, held=held)
         self._refusals.denied(asked, denied)
 
-    def _take_up(self, asked: Asked, decision: Allowed, trace: Trace) -> CallResult | None:
-        """Settle a call that was started and never ended.
-
-        Returns:
-            Its result when it turns out to have happened; ``None`` when it may
-            be run (again).
-
-        Raises:
-            ApprovalPendingError: It may have reached the outside: a person decides.
-            RecordError: Its files are neither as before nor as after.
-        """
-        match fate_of(
-            asked,
-            trace,
-            may_change=_may_change(asked, decision),
-            may_connect=Effect.NETWORK in asked.spec.effects - decision.imposed,
-        ):
-            case "happened":
-                # It is counted, whatever became of what was held for it.
-                held = self._recorder.hold(asked)
-                return self._ending.done(asked, {"recovered": True}, milliseconds=0, held=held)
-            case "unknown":
-                self._ask_person(
-                    asked, "it was started and never ended; it may have happened already"
-                )
-                if asked.spec.place == "cell":
-                    asked.context.hands.restore(asked.call.call_id)
-        return None
-
-    def _approve(self, asked: Asked, trace: Trace) -> str:
-        if asked.spec.name not in asked.context.approvals or trace.is_unfinished:
-            return ""
-        return self._ask_person(asked, f"{asked.spec.name} is listed under approvals")
-
-    def _ask_person(self, asked: Asked, reason: str) -> str:
-        try:
-            return self._desk.require(
-                asked.call,
-                asked.context,
-                arguments=asked.shown,
-                digests=asked.digests,
-                reason=reason,
-            )
-        except ToolAccessDeniedError as no:
-            self._refusals.by_person(asked, no)
-
     def _perform(self, asked: Asked, decision: Allowed, approver: str) -> CallResult:
         started = self._now_ms()
-        extra: dict[str, object] = {"approved_by": approver} if approver else {}
-        hands = asked.context.hands
-        prepares = asked.spec.place == "cell" and hands.is_prepared(asked.spec.name)
-        timeout_s = self._timeout_s(asked)
-        failure = self._prepare(asked, extra, timeout_s) if prepares else None
-        held = self._decide(asked, decision, extra)
+        readied = self._effect.ready(asked)
+        extra = {"approved_by": approver} if approver else {}
+        held = self._decide(asked, decision, {**extra, **readied.files})
         try:
-            if failure is not None:
-                raise failure
-            if prepares:
-                value = hands.commit(timeout_s=timeout_s)
-            else:
-                value = self._effect(asked, decision, timeout_s)
+            value = self._effect.perform(asked, decision, readied)
         except ToolFailedError as error:
             self._ending.failed(
                 asked, error.reason, milliseconds=self._now_ms() - started, held=held
@@ -480,52 +394,8 @@ class ToolRuntime:
             self._ending.refused(asked, error, milliseconds=self._now_ms() - started, held=held)
         return self._ending.done(asked, value, milliseconds=self._now_ms() - started, held=held)
 
-    def _prepare(
-        self, asked: Asked, extra: dict[str, object], timeout_s: float
-    ) -> ToolFailedError | None:
-        """Put what a file tool is about to do into its decision; give why it cannot, if so."""
-        try:
-            effect = asked.context.hands.prepare(
-                asked.spec.name, asked.arguments, timeout_s=timeout_s
-            )
-        except ToolFailedError as error:
-            return error
-        extra |= {"before": dict(effect.before), "after": dict(effect.after)}
-        return None
-
     def _decide(self, asked: Asked, decision: Allowed, extra: Mapping[str, object]) -> bool:
         try:
             return self._recorder.decision(asked, decision, extra=extra)
         except BudgetExceededError as error:
             self._refusals.over_budget(asked, error)
-
-    def _effect(self, asked: Asked, decision: Allowed, timeout_s: float) -> Mapping[str, object]:
-        name, arguments, context = asked.spec.name, asked.arguments, asked.context
-        if asked.spec.origin == "mcp" and context.servers is not None:
-            if asked.spec.place == "cell" and _may_change(asked, decision):
-                context.hands.checkpoint(asked.call.call_id)
-            return context.servers.call(asked.spec, arguments, timeout_s=timeout_s)
-        match asked.spec.place:
-            case "cell":
-                if _may_change(asked, decision):
-                    context.hands.checkpoint(asked.call.call_id)
-                return context.hands.call(name, arguments, timeout_s=timeout_s)
-            case "host":
-                return self._broker.perform(name, arguments, context, timeout_s=timeout_s)
-            case "door":
-                call = ToolCall(
-                    step=asked.call.step,
-                    tool=name,
-                    arguments=arguments,
-                    attempt=asked.call.attempt,
-                )
-                return context.spawner.spawn(call, context)
-
-    def _timeout_s(self, asked: Asked) -> float:
-        # As it was asked for: a default that the tool's schema fills in overrules no setting.
-        own = asked.call.arguments.get("timeout_s")
-        return (float(own) if isinstance(own, int | float) else self._call_timeout_s) + GRACE_S
-
-
-def _may_change(asked: Asked, decision: Allowed) -> bool:
-    return bool((asked.spec.effects - decision.imposed) & CHANGES)
