@@ -141,7 +141,7 @@ class _Place:
         """Plan, call and second of every entry of a kind."""
         house = open_house(os.environ)
         try:
-            entries: Any = house.log().entries(kind=kind)  # type: ignore[arg-type]
+            entries: Any = house.log().entries(kind=kind)  # type: ignore[arg-type]  # one of its words
             return [
                 (e.plan_id, e.call_id, datetime.fromisoformat(e.at).timestamp()) for e in entries
             ]

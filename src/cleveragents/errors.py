@@ -228,7 +228,7 @@ class SubplanRefusedError(RefusalError):
         self.name = name
         self.reason = reason
         # A fact of this one refusal: budget and policy leave by different codes.
-        self.exit_code = exit_code  # type: ignore[misc]
+        self.exit_code = exit_code  # type: ignore[misc]  # the child's exit code in place of the class's
 
 
 class BudgetExceededError(RefusalError):

@@ -35,7 +35,7 @@ def test_a_name_that_leads_inward_is_no_way_to_a_private_server(
 
     def resolve(host: object, *more: object, **others: object) -> object:
         name = host.decode() if isinstance(host, bytes) else host
-        return real("127.0.0.1" if name == "rebind.example.com" else host, *more, **others)  # type: ignore[arg-type]
+        return real("127.0.0.1" if name == "rebind.example.com" else host, *more, **others)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with LoopbackServer([says("the private server answers")]) as server:

@@ -102,7 +102,7 @@ PROFILE = load_text(CAREFUL, "profile").value
 
 
 def _plan(raw: object) -> None:
-    plan = parse_plan(raw, name="here", base=Path("/x"))  # type: ignore[arg-type]
+    plan = parse_plan(raw, name="here", base=Path("/x"))  # type: ignore[arg-type]  # bad input on purpose
     assert plan_from_stored(plan.raw) == plan.definition
     assert plan_to_mapping(plan.definition) == plan.raw
 
@@ -144,7 +144,7 @@ def test_a_spawn_call_reads_back_or_is_refused(data: st.DataObject) -> None:
     good = PLAN["steps"][2]["subplan"]
     path = data.draw(st.sampled_from(_paths(good)))
     try:
-        subplan = subplan_from_stored(_with(good, path, data.draw(ANYTHING)))  # type: ignore[arg-type]
+        subplan = subplan_from_stored(_with(good, path, data.draw(ANYTHING)))  # type: ignore[arg-type]  # bad input on purpose
     except ConfigurationError as error:
         is_told(error, "spawn_subplan")
     else:
@@ -165,7 +165,7 @@ def test_a_plan_file_with_a_slip_of_the_pen(position: int, slip: str) -> None:
     text = DESIGN[:position] + slip + DESIGN[position + 1 :]
     try:
         raw = load_text(text, "here").value
-        parse_plan(raw, name="here", base=Path("/x"))  # type: ignore[arg-type]
+        parse_plan(raw, name="here", base=Path("/x"))  # type: ignore[arg-type]  # bad input on purpose
     except ConfigurationError as error:
         is_told(error, "here")
 

@@ -149,7 +149,7 @@ def test_an_unknown_key_is_told_with_file_line_and_path(tmp_path: Path) -> None:
 def test_a_malformed_plan_is_one_sentence(text: str, sentence: str) -> None:
     if text == "[]":
         with pytest.raises(ConfigurationError, match=sentence):
-            parse_plan(load_text(text, "x").value, name="x", base=Path())  # type: ignore[arg-type]
+            parse_plan(load_text(text, "x").value, name="x", base=Path())  # type: ignore[arg-type]  # bad input on purpose
     else:
         assert sentence in refusal(text)
 

@@ -37,7 +37,7 @@ class Answer:
 
     @classmethod
     def of(cls, result: CallToolResult) -> Answer:
-        return cls("\n".join(one.text for one in result.content), bool(result.is_error))  # type: ignore[union-attr]
+        return cls("\n".join(one.text for one in result.content), bool(result.is_error))  # type: ignore[union-attr]  # text is all that it gives
 
 
 class Talk:

@@ -32,7 +32,7 @@ def impossible(mount: LiveMount) -> Path:
 
 
 def live(directory: Path, *, rw: bool = False, **facts: object) -> LiveMount:
-    return LiveMount(directory=directory, name=directory, is_writable=rw, **facts)  # type: ignore[arg-type]
+    return LiveMount(directory=directory, name=directory, is_writable=rw, **facts)  # type: ignore[arg-type]  # the test's own
 
 
 def planned(

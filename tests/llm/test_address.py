@@ -165,7 +165,7 @@ def test_a_name_that_leads_inward_needs_https_or_the_operators_word(
 
     def resolve(host: object, *more: object, **others: object) -> object:
         asked = host.decode() if isinstance(host, bytes) else host
-        return real(LOOPBACK if asked == name else host, *more, **others)  # type: ignore[arg-type]
+        return real(LOOPBACK if asked == name else host, *more, **others)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     url = server.base_url.replace(LOOPBACK, name)

@@ -62,7 +62,7 @@ def decide(
 
 
 def profile(name: str = "p", **facts: object) -> SafetyProfile:
-    return SafetyProfile(name=name, **facts)  # type: ignore[arg-type]
+    return SafetyProfile(name=name, **facts)  # type: ignore[arg-type]  # the test's own
 
 
 # -- the rule -------------------------------------------------------------------
@@ -151,7 +151,7 @@ def test_a_rule_that_breaks_denies() -> None:
     silent = decide(replace(scope, hosts=()), "127.0.0.1")
     assert isinstance(silent, Denied)
     assert silent.rule == "gate"
-    broken = decide(scope, 5)  # type: ignore[arg-type]
+    broken = decide(scope, 5)  # type: ignore[arg-type]  # the test's own
     assert isinstance(broken, Denied)
     assert broken.rule == "gate"
 
@@ -257,10 +257,10 @@ def cut_off(world: World, *, connects: bool) -> World:
             connect(world)
         raise EndedError
 
-    real, world.hands.call = world.hands.call, call  # type: ignore[method-assign]
+    real, world.hands.call = world.hands.call, call  # type: ignore[method-assign]  # the test's own
     with pytest.raises(EndedError):
         world.call("run_command", command="x")
-    world.hands.call = real  # type: ignore[method-assign]
+    world.hands.call = real  # type: ignore[method-assign]  # the test's own
     return world.reopened()
 
 

@@ -44,19 +44,19 @@ def test_decide_says_what_a_plan_would_be_told(scene: Scene) -> None:
     arguments = {"path": "src/a", "content": "x"}
     profile = cleveragents.SafetyProfile("docs", write=("docs/",))
     denied = cleveragents.decide(spec, arguments, profile=profile)
-    assert denied.refusals[0].profile == "docs"  # type: ignore[union-attr]
+    assert denied.refusals[0].profile == "docs"  # type: ignore[union-attr]  # it was denied
     allowed = cleveragents.decide(spec, {**arguments, "path": "docs/a"}, profile=profile)
     assert not hasattr(allowed, "refusals")
     step = tool("write_file", **arguments)
     done = scene.run(
         [step], "--automation-profile", scene.profile("docs", write=["docs/"]), expect=3
     )
-    assert done.data["violations"][0]["reason"] == denied.reason  # type: ignore[union-attr]
+    assert done.data["violations"][0]["reason"] == denied.reason  # type: ignore[union-attr]  # it was denied
     root = cleveragents.Grant.root(tools={"read_file"})
     outside = cleveragents.decide(
         spec, arguments, profile=cleveragents.SafetyProfile("all"), grant=root
     )
-    assert outside.refusals[0].kind == "security_boundary"  # type: ignore[union-attr]
+    assert outside.refusals[0].kind == "security_boundary"  # type: ignore[union-attr]  # it was denied
 
 
 def test_every_public_name_is_there_and_loads_nothing_dear() -> None:

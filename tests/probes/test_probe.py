@@ -229,7 +229,7 @@ def test_a_page_that_differs_says_where() -> None:
 
 def test_an_attempt_is_entered_once_and_says_why_it_is_not_shown() -> None:
     with pytest.raises(ValueError, match="own_environment"):
-        attempt("process", "again", layer="x")(OWN["own_environment"].action)  # type: ignore[arg-type]
+        attempt("process", "again", layer="x")(OWN["own_environment"].action)  # type: ignore[arg-type]  # registered again on purpose
     with pytest.raises(ValueError, match="other"):
         declare("other", "process", "x", layer="x", shown_by="nobody")
     with pytest.raises(ValueError, match="other"):

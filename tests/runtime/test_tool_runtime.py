@@ -33,7 +33,7 @@ def test_an_admitted_call_is_recorded_before_and_after(tmp_path: Path) -> None:
     assert world.call("read_file", path="./a.txt").value == {"text": "one"}
     decision, outcome = world.entries()
     assert decision.kind == "decision"
-    assert decision.body["arguments"]["path"] == "a.txt"  # type: ignore[index]
+    assert decision.body["arguments"]["path"] == "a.txt"  # type: ignore[index]  # JSON of the record
     assert "unrestricted" in str(decision.body["rule"])
     assert outcome.kind == "outcome"
     assert outcome.body["status"] == "done"

@@ -290,7 +290,7 @@ class Lives(RuleBasedStateMachine):
             charter = charters[plan_id]
             while charter.parent_id:
                 # Out of what was asked for, word by word; not out of any grant.
-                asked: Mapping[str, Any] = charter.definition["delegate"]  # type: ignore[assignment]
+                asked: Mapping[str, Any] = charter.definition["delegate"]  # type: ignore[assignment]  # written by this test
                 assert tool in asked.get("tools", ())
                 paths = list(asked.get("write", ()))
                 if tool == "read_file":

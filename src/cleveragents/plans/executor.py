@@ -257,5 +257,5 @@ class PlanExecutor:
     def report(self, kind: str, text: str) -> None:
         """Tell whoever watches what happened."""
         self._interaction.progress(
-            ProgressEvent(plan_id=self._plan.plan_id, kind=kind, text=text)  # type: ignore[arg-type]
+            ProgressEvent(plan_id=self._plan.plan_id, kind=kind, text=text)  # type: ignore[arg-type]  # the event's own words
         )

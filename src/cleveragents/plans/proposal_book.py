@@ -183,7 +183,7 @@ def _from_mapping(raw: Mapping[str, object]) -> MergeProposal:
         plan_id=str(raw["plan_id"]),
         base_tree=str(raw["base_tree"]),
         tree=str(raw["tree"]),
-        changes=tuple(FileChange(*cast("tuple[str, ...]", item)) for item in changes),  # type: ignore[arg-type]
+        changes=tuple(FileChange(*cast("tuple[str, ...]", item)) for item in changes),  # type: ignore[arg-type]  # written by us as its fields, in order
         refused=tuple(
             RefusedPath(path=path, reason=reason)
             for path, reason in cast("list[list[str]]", raw["refused"])

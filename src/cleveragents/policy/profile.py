@@ -124,7 +124,7 @@ def profile_from_mapping(raw: Mapping[str, object], *, where: str) -> SafetyProf
             )
     try:
         # The constructor checks every field again, by the same functions.
-        return SafetyProfile(**found)  # type: ignore[arg-type]
+        return SafetyProfile(**found)  # type: ignore[arg-type]  # each was read by its own reader
     except ConfigurationError as error:
         raise ConfigurationError(
             problem=error.problem, where=_at(where, error.where), hint=error.hint

@@ -51,7 +51,7 @@ class TimeLimit:
         """Stop the clock."""
         if self._has_alarm:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, self._previous)  # type: ignore[arg-type]
+            signal.signal(signal.SIGALRM, self._previous)  # type: ignore[arg-type]  # as the same call has given it
 
     def check(self) -> None:
         """Look at the clock.

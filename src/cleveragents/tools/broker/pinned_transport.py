@@ -79,7 +79,7 @@ class _AnswerStream(httpx.SyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         # The pool is the synchronous one, and so is what it gives.
-        pieces: Iterable[bytes] = self._stream  # type: ignore[assignment]
+        pieces: Iterable[bytes] = self._stream  # type: ignore[assignment]  # opened as a synchronous one
         with _told():
             yield from pieces
 
