@@ -130,6 +130,12 @@ def test_a_script_of_the_workspace_needs_nothing_more(home: Home) -> None:
     assert home.find("sh", str(script)).places == ()
 
 
+def test_a_script_of_a_package_is_shown_with_what_lies_beside_it(home: Home) -> None:
+    home.file("srv/node_modules/@x/srv/package.json", "{}")
+    script = home.file("srv/node_modules/@x/srv/dist/index.js")
+    assert home.shown(home.find("sh", str(script))) == {"srv/node_modules"}
+
+
 def test_a_directory_to_start_in_is_shown(home: Home) -> None:
     home.file("srv/package.json", "{}")
     (home.place / "srv/sub").mkdir()

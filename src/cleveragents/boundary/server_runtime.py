@@ -30,7 +30,8 @@ _SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
 _INTERPRETERS: Final = re.compile(
     r"(?:python|node|deno|bun|ruby|perl|sh|bash|java)[\d.]*", re.ASCII
 )
-_ROOTS: Final = ("package.json", "pyproject.toml", "setup.py", "pyvenv.cfg", "node_modules")
+_PACKAGES: Final = "node_modules"
+_ROOTS: Final = ("package.json", "pyproject.toml", "setup.py", "pyvenv.cfg", _PACKAGES)
 """What stands at the root of a project or of an environment."""
 _COMMON: Final = frozenset(
     f"/{name}"
@@ -179,6 +180,10 @@ class _Search:
             return
 
     def _add_project(self, place: Path) -> None:
+        if _PACKAGES in place.parts:
+            # What a package needs lies beside it, whatever it says of itself.
+            self._add(self._prefix_of(place))
+            return
         start = place if place.is_dir() else place.parent
         for candidate in (start, *start.parents):
             if self._is_too_much(candidate):
@@ -211,8 +216,8 @@ class _Search:
     def _prefix_of(self, program: Path) -> Path:
         """The smallest directory that holds a program and what comes with it."""
         parts = program.parts
-        if "node_modules" in parts:
-            return Path(*parts[: parts.index("node_modules") + 1])
+        if _PACKAGES in parts:
+            return Path(*parts[: parts.index(_PACKAGES) + 1])
         prefix = program.parent.parent
         is_installed = program.parent.name in {"bin", "shims"}
         return prefix if is_installed and not self._is_too_much(prefix) else program
